@@ -1,0 +1,59 @@
+package child
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// Entry is the name under which cmd registers Main for re-execution.
+const Entry = "netns-verify-child"
+
+// The descriptors a child is started with, after stdin, stdout and stderr.
+const (
+	fdRequests = 3
+	fdReplies  = 4
+)
+
+// Main is the re-executed child. Its arguments are its role, the sysctl root
+// and the log level; it ends the process.
+func Main(build string) {
+	log := zerolog.New(os.Stderr)
+	if err := run(build, &log); err != nil {
+		log.Error().Err(err).Msg("child failed")
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func run(build string, log *zerolog.Logger) error {
+	if len(os.Args) != 4 {
+		return fmt.Errorf("%s is started by netns-verify itself, with a role, a root and a log level", Entry)
+	}
+	if level, err := zerolog.ParseLevel(os.Args[3]); err == nil {
+		*log = log.Level(level)
+	}
+	netns, err := NetNS()
+	if err != nil {
+		return fmt.Errorf("find own network namespace: %w", err)
+	}
+	requests := os.NewFile(fdRequests, "requests")
+	replies := os.NewFile(fdReplies, "replies")
+	hello := protocol.Hello{Version: protocol.Version, Build: build, PID: os.Getpid(), NetNS: netns}
+	log.Debug().Str("role", os.Args[1]).Uint64("netns", netns).Msg("child started")
+	return Serve(sysctl.NewProc(os.Args[2]), hello, requests, replies, *log)
+}
+
+// NetNS is the inode of the calling process's network namespace (namespaces(7)).
+func NetNS() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
+		return 0, &os.PathError{Op: "stat", Path: "/proc/self/ns/net", Err: err}
+	}
+	return st.Ino, nil
+}

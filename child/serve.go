@@ -1,0 +1,114 @@
+package child
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// entriesPerMessage keeps a survey's messages well below protocol.MaxMessage.
+const entriesPerMessage = 256
+
+// server answers requests on one tree.
+type server struct {
+	tree    sysctl.Tree
+	conn    *protocol.ChildConn
+	sweeper *sysctl.Sweeper
+}
+
+// Serve says hello and answers requests until it is told to quit. EOF without
+// a quit means that the parent is gone: an error. A panic while serving is
+// told to the parent as a failure, with its stack in the log, and ends the child.
+func Serve(tree sysctl.Tree, hello protocol.Hello, r io.Reader, w io.Writer, log zerolog.Logger) (err error) {
+	s := &server{tree: tree, conn: protocol.NewConn[protocol.Request, protocol.Reply](r, w)}
+	defer func() {
+		if s.sweeper != nil {
+			_ = s.sweeper.Close()
+		}
+		if p := recover(); p != nil {
+			log.Error().Bytes("stack", debug.Stack()).Msgf("panic: %v", p)
+			err = fmt.Errorf("panic: %v", p)
+			_ = s.conn.Send(protocol.Reply{Failed: protocol.FromError(err)}) // the parent may be gone
+		}
+	}()
+	if err := s.conn.Send(protocol.Reply{Hello: &hello}); err != nil {
+		return err
+	}
+	for {
+		req, err := s.conn.Receive()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return errors.New("the parent went away without saying quit")
+			}
+			return err
+		}
+		if err := s.serve(req); err != nil {
+			if serr := s.conn.Send(protocol.Reply{Failed: protocol.FromError(err)}); serr != nil {
+				return errors.Join(err, serr)
+			}
+			continue
+		}
+		if err := s.conn.Send(protocol.Reply{Done: &protocol.Done{}}); err != nil {
+			return err
+		}
+		if req.Quit != nil {
+			return nil
+		}
+	}
+}
+
+func (s *server) serve(req protocol.Request) error {
+	switch {
+	case req.Survey != nil:
+		return s.survey()
+	case req.Perturb != nil:
+		return s.perturb(req.Perturb)
+	case req.Replay != nil:
+		return s.replay(req.Replay)
+	case req.Sweep != nil:
+		return s.sweep()
+	}
+	return nil // quit
+}
+
+func (s *server) survey() error {
+	if s.sweeper != nil {
+		_ = s.sweeper.Close()
+	}
+	var err error
+	if s.sweeper, err = sysctl.NewSweeper(s.tree); err != nil {
+		return err
+	}
+	for part := range slices.Chunk(s.sweeper.Baseline(), entriesPerMessage) {
+		m := &protocol.Entries{Entries: make([]protocol.Entry, len(part))}
+		for i, e := range part {
+			m.Entries[i] = protocol.Entry{Key: string(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)}
+		}
+		if err := s.conn.Send(protocol.Reply{Entries: m}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *server) sweep() error {
+	if s.sweeper == nil {
+		return errors.New("sweep before survey")
+	}
+	changes, err := s.sweeper.Sweep()
+	if err != nil {
+		return err
+	}
+	m := &protocol.Changes{Changes: make([]protocol.Change, len(changes))}
+	for i, c := range changes {
+		m.Changes[i] = protocol.Change{Key: string(c.Key), Before: protocol.FromState(c.Before), After: protocol.FromState(c.After)}
+	}
+	return s.conn.Send(protocol.Reply{Changes: m})
+}

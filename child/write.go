@@ -1,0 +1,62 @@
+package child
+
+import (
+	"slices"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// perturb moves each key off its value and off the observers' values.
+func (s *server) perturb(p *protocol.Perturb) error {
+	for _, it := range p.Items {
+		if err := s.perturbKey(it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// perturbKey tries candidates until enough of them took effect. The value is
+// read at the moment of writing, because earlier writes may have moved it.
+func (s *server) perturbKey(it protocol.Item) error {
+	key, effective := sysctl.Key(it.Key), 0
+	for _, c := range it.Candidates {
+		if effective >= max(it.Want, 1) {
+			return nil
+		}
+		before := s.tree.Read(key)
+		if before.OK() && before.Value == string(c) || slices.Contains(it.Avoid, c) {
+			continue // it would show nothing
+		}
+		after, err := s.write(key, c, before)
+		if err != nil {
+			return err
+		}
+		if after.OK() && after != before && !slices.Contains(it.Avoid, protocol.Value(after.Value)) {
+			effective++
+		}
+	}
+	return nil
+}
+
+// replay repeats recorded writes exactly.
+func (s *server) replay(p *protocol.Replay) error {
+	for _, w := range p.Writes {
+		key := sysctl.Key(w.Key)
+		if _, err := s.write(key, w.Value, s.tree.Read(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write makes one attempt and streams its result; only a broken pipe is an error.
+func (s *server) write(key sysctl.Key, v protocol.Value, before sysctl.State) (after sysctl.State, err error) {
+	werr := s.tree.Write(key, string(v))
+	after = s.tree.Read(key)
+	return after, s.conn.Send(protocol.Reply{Write: &protocol.Write{
+		Key: string(key), Value: v, Error: protocol.FromError(werr),
+		Before: protocol.FromState(before), After: protocol.FromState(after),
+	}})
+}

@@ -1,0 +1,228 @@
+package report
+
+import "time"
+
+// SchemaVersion is the version of the JSON: the minor number grows with every
+// addition, the major one with a change that could break a reader.
+const SchemaVersion = "1.0"
+
+// Report is everything a run found out.
+type Report struct {
+	SchemaVersion string   `json:"schema_version"`
+	Tool          Tool     `json:"tool"`
+	Run           Run      `json:"run"`
+	Host          Host     `json:"host"`
+	Counts        Counts   `json:"counts"`
+	Leaks         []Leak   `json:"leaks"`
+	Unconfirmed   []Effect `json:"unconfirmed"`
+	Keys          []Key    `json:"keys"`
+	Warnings      []string `json:"warnings"`
+}
+
+// Tool says which build wrote the report.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+}
+
+// Run says what was done and how it ended.
+type Run struct {
+	ID         string    `json:"id"`
+	Started    time.Time `json:"started"`
+	DurationMS int64     `json:"duration_ms"`
+	// Seed repeats the run's orders with --seed.
+	Seed      uint64   `json:"seed"`
+	Arguments []string `json:"arguments"`
+	Writers   []string `json:"writers"`
+	Thorough  bool     `json:"thorough"`
+	Passes    int      `json:"passes"`
+	Batches   int      `json:"batches"`
+	// Replays counts the fresh writers started to attribute and confirm.
+	Replays  int   `json:"replays"`
+	SettleMS int64 `json:"settle_ms"`
+	// Phase is the last phase reached; "report" where all were.
+	Phase string `json:"phase"`
+	// Complete is false where anything was left untested or unexplained.
+	Complete   bool   `json:"complete"`
+	ExitStatus int    `json:"exit_status"`
+	ExitReason string `json:"exit_reason"`
+	// NotRestored is the host's keys that are not as they were found.
+	NotRestored []NotRestored `json:"not_restored"`
+}
+
+// NotRestored is a key of the host that could not be put back.
+type NotRestored struct {
+	Key string `json:"key"`
+	Change
+	Why string `json:"why"`
+}
+
+// Host says what was tested.
+type Host struct {
+	KernelRelease    string `json:"kernel_release"`
+	KernelVersion    string `json:"kernel_version"`
+	Machine          string `json:"machine"`
+	BootID           string `json:"boot_id"`
+	Cmdline          string `json:"cmdline"`
+	InitialNamespace bool   `json:"initial_namespace"`
+	// OtherNamespaces is how many other network namespaces were seen in use.
+	OtherNamespaces int `json:"other_namespaces"`
+}
+
+// Counts sums the keys up.
+type Counts struct {
+	HostKeys  int `json:"host_keys"`
+	ChildKeys int `json:"child_keys"`
+	Writable  int `json:"writable"`
+	// Perturbed is the writable keys for which a write took effect.
+	Perturbed int             `json:"perturbed"`
+	Verdicts  map[Verdict]int `json:"verdicts"`
+}
+
+// Verdict is what the run concluded about one key.
+type Verdict string
+
+// The verdicts, worst first.
+const (
+	VerdictLeak      Verdict = "leak"
+	VerdictUntested  Verdict = "untested"
+	VerdictIsolated  Verdict = "isolated"
+	VerdictWriteOnly Verdict = "write-only"
+	VerdictReadOnly  Verdict = "read-only"
+	VerdictHostOnly  Verdict = "host-only"
+)
+
+// Reason is why a key is untested.
+type Reason string
+
+// The reasons.
+const (
+	ReasonRefused     Reason = "refused"      // every candidate was rejected or without effect
+	ReasonNoCandidate Reason = "no-candidate" // no value to try is known
+	ReasonLatched     Reason = "latched"      // already at its one-way value
+	ReasonOneWay      Reason = "one-way"      // known to be one-way: not tried on a host
+	ReasonUnobserved  Reason = "unobserved"   // an observer cannot read it
+	ReasonExcluded    Reason = "excluded"     // by --include, --exclude
+	ReasonUnresolved  Reason = "unresolved"   // a candidate cause of a leak that could not be narrowed down
+	ReasonStopped     Reason = "stopped"      // the run ended before its turn
+)
+
+// Key is the verdict on one key.
+type Key struct {
+	Key            string  `json:"key"`
+	Verdict        Verdict `json:"verdict"`
+	UntestedReason Reason  `json:"untested_reason,omitempty"`
+	// Note explains the verdict where the built-in notes know why.
+	Note string `json:"note,omitempty"`
+	// Restless tells that it changed without any write.
+	Restless bool              `json:"restless"`
+	Host     *View             `json:"host"`
+	Writers  map[string]Writer `json:"writers"`
+}
+
+// Change is a key's state before and after; both null where it was absent.
+type Change struct {
+	Before      *string `json:"before"`
+	BeforeB64   []byte  `json:"before_b64,omitempty"`
+	BeforeErrno string  `json:"before_errno,omitempty"`
+	After       *string `json:"after"`
+	AfterB64    []byte  `json:"after_b64,omitempty"`
+	AfterErrno  string  `json:"after_errno,omitempty"`
+}
+
+// Of splits up the two states.
+func (c *Change) Of(before, after Shown) {
+	c.Before, c.BeforeB64, c.BeforeErrno = before.Text, before.B64, before.Errno
+	c.After, c.AfterB64, c.AfterErrno = after.Text, after.B64, after.Errno
+}
+
+// Shown is the inverse of Of.
+func (c Change) Shown() (before, after Shown) {
+	return Shown{c.Before, c.BeforeB64, c.BeforeErrno}, Shown{c.After, c.AfterB64, c.AfterErrno}
+}
+
+// View is a key as somebody sees it; null where it is absent.
+type View struct {
+	Mode     string  `json:"mode"`
+	Value    *string `json:"value"`
+	ValueB64 []byte  `json:"value_b64,omitempty"`
+	Errno    string  `json:"errno,omitempty"`
+}
+
+// Writer is a key as a kind of writer saw and wrote it.
+type Writer struct {
+	View
+	Verdict  Verdict   `json:"verdict"`
+	Attempts []Attempt `json:"attempts"`
+}
+
+// Attempt is one write to a key.
+type Attempt struct {
+	Value    *string `json:"value"`
+	ValueB64 []byte  `json:"value_b64,omitempty"`
+	// Errno is the rejection's name, such as "EINVAL"; empty where the kernel took it.
+	Errno string `json:"errno,omitempty"`
+	// After is what was read back; null where that failed.
+	After    *string `json:"after"`
+	AfterB64 []byte  `json:"after_b64,omitempty"`
+}
+
+// Leak is a cause, its effects and the evidence.
+type Leak struct {
+	Cause        []Cause  `json:"cause"`
+	Effects      []Effect `json:"effects"`
+	Evidence     Evidence `json:"evidence"`
+	Via          string   `json:"via"`
+	DelayMS      int64    `json:"delay_ms"`
+	Unprivileged bool     `json:"unprivileged"`
+	// Restored tells that the host was put back.
+	Restored bool `json:"restored"`
+	// Known names the bug that it matches.
+	Known string `json:"known,omitempty"`
+	// Reproducer is a shell line or two for unshare(1) and sysctl(8) alone.
+	Reproducer string `json:"reproducer,omitempty"`
+}
+
+// Cause is one write of the set that causes a leak (nearly always the only one).
+type Cause struct {
+	Key string `json:"key"`
+	Attempt
+	Writer string `json:"writer"`
+}
+
+// Effect is something of an observer that changed.
+type Effect struct {
+	Observer string `json:"observer"` // host, sibling, later
+	Kind     string `json:"kind"`     // changed, appeared, disappeared
+	What     string `json:"what"`     // sysctl
+	Key      string `json:"key"`
+	Change
+	// Phase says where an unconfirmed effect was seen.
+	Phase string `json:"phase,omitempty"`
+	// Why says what speaks against a leak, for an unconfirmed effect.
+	Why string `json:"why,omitempty"`
+}
+
+// Status is how certain a leak is.
+type Status string
+
+// The statuses.
+const (
+	StatusConfirmed  Status = "confirmed"
+	StatusOneWay     Status = "one-way"
+	StatusUnresolved Status = "unresolved"
+)
+
+// Evidence says how the cause was found.
+type Evidence struct {
+	Status Status `json:"status"`
+	// Rounds with the write, those of them that showed the effect, and rounds
+	// without the write (none of which may show it).
+	Rounds  int    `json:"rounds"`
+	Matched int    `json:"matched"`
+	Shams   int    `json:"shams"`
+	Why     string `json:"why"`
+	// Candidates lists the writes one of which did it, where that is all that is known.
+	Candidates []Cause `json:"candidates"`
+}

@@ -1,0 +1,80 @@
+package sysctl
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// keptMax bounds how many descriptors one reader keeps, whatever RLIMIT_NOFILE
+// allows; keptSpare is how many of the limit are left to everything else.
+const (
+	keptMax   = 1 << 16
+	keptSpare = 64
+)
+
+// kept reads through descriptors that it holds open: 3 µs a key instead of 9
+// (6.18). An open descriptor shows the namespace of whoever opened it.
+type kept struct {
+	proc *Proc
+	fds  map[Key]int
+	room int
+}
+
+// Keep returns a reader that keeps as many descriptors as RLIMIT_NOFILE has
+// room for and opens anew beyond that. It is not for concurrent use.
+func (p *Proc) Keep() Reader {
+	return &kept{proc: p, fds: map[Key]int{}, room: roomForDescriptors()}
+}
+
+func roomForDescriptors() int {
+	growTable()
+	var lim unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil || lim.Cur < 2*keptSpare {
+		return 0
+	}
+	return int(min(lim.Cur-keptSpare, keptMax))
+}
+
+// growTable makes the kernel enlarge the process's descriptor table at once. It
+// doubles otherwise, and waits for an RCU grace period each time (expand_fdtable,
+// fs/file.c): 46 ms for a thousand descriptors instead of 20 (6.18).
+var growTable = sync.OnceFunc(func() {
+	const high = 2047
+	if fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, high); err == nil {
+		_ = unix.Close(fd)
+	}
+})
+
+func (r *kept) Read(k Key) State {
+	fd, ok := r.fds[k]
+	if ok {
+		if st := pread(fd); st.OK() {
+			return st
+		}
+		// The key may have gone and come back: only a new descriptor can tell.
+		_ = unix.Close(fd)
+		delete(r.fds, k)
+		r.room++
+	}
+	fd, err := r.proc.open(k)
+	if err != nil {
+		return State{Errno: Errno(err)}
+	}
+	st := pread(fd)
+	if !st.OK() || r.room <= 0 {
+		_ = unix.Close(fd)
+		return st
+	}
+	r.fds[k] = fd
+	r.room--
+	return st
+}
+
+func (r *kept) Close() error {
+	for _, fd := range r.fds {
+		_ = unix.Close(fd)
+	}
+	r.fds = nil
+	return nil
+}

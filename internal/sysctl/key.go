@@ -1,0 +1,107 @@
+package sysctl
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// Key is a sysctl's identity: its path below /proc/sys, with slashes, such as
+// "net/ipv4/conf/eth0.100/rp_filter".
+type Key string
+
+// maxKey bounds a key's length in bytes (PATH_MAX, linux/limits.h).
+const maxKey = 4096
+
+var errKey = errors.New("not a sysctl key")
+
+// ParseKey reads a key in either form of sysctl(8): with slashes, or with dots
+// where the two characters are swapped ("net.ipv4.conf.eth0/100.rp_filter").
+// As there, the first separator tells which form it is. A leading "/proc/sys/"
+// is accepted. What could lead out of the tree ("..", empty elements, NUL) is refused.
+func ParseKey(s string) (Key, error) {
+	p := strings.TrimPrefix(s, "/proc/sys/")
+	if i := strings.IndexAny(p, "./"); i >= 0 && p[i] == '.' {
+		p = swap(p)
+	}
+	if err := checkPath(p); err != nil {
+		return "", fmt.Errorf("parse key %.80q: %w: %w", s, errKey, err)
+	}
+	return Key(p), nil
+}
+
+func checkPath(p string) error {
+	switch {
+	case p == "":
+		return errors.New("it is empty")
+	case len(p) > maxKey:
+		return fmt.Errorf("it is longer than %d bytes", maxKey)
+	case strings.ContainsRune(p, 0):
+		return errors.New("it contains a NUL byte")
+	}
+	for e := range strings.SplitSeq(p, "/") {
+		switch e {
+		case "":
+			return errors.New("it has an empty element")
+		case ".", "..":
+			return fmt.Errorf("it has the element %q", e)
+		}
+	}
+	return nil
+}
+
+// Check tells whether the key could have come from ParseKey.
+func (k Key) Check() error {
+	if err := checkPath(string(k)); err != nil {
+		return fmt.Errorf("key %.80q: %w: %w", string(k), errKey, err)
+	}
+	return nil
+}
+
+// Dotted is the form for showing: dots between elements, a dot inside one
+// written as a slash (sysctl(8)). ParseKey reads it back, except for a key
+// whose first element has a dot in it: /proc/sys has none.
+func (k Key) Dotted() string { return swap(string(k)) }
+
+// Path is where the key is found in the initial mount of proc.
+func (k Key) Path() string { return "/proc/sys/" + string(k) }
+
+func swap(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}, s)
+}
+
+// Glob matches keys: "*" stays within one element, "**" spans elements.
+type Glob struct{ pattern string }
+
+// ParseGlob reads a pattern in either form of a key. A pattern without
+// wildcards also matches everything below it.
+func ParseGlob(s string) (Glob, error) {
+	p := strings.TrimPrefix(s, "/proc/sys/")
+	if i := strings.IndexAny(p, "./"); i >= 0 && p[i] == '.' {
+		p = swap(p)
+	}
+	p = strings.TrimSuffix(p, "/")
+	if p == "" || !doublestar.ValidatePattern(p) {
+		return Glob{}, fmt.Errorf("parse pattern %.80q: not a valid glob (use *, **, ?, [a-z], {a,b})", s)
+	}
+	if !strings.ContainsAny(p, "*?[{\\") {
+		p += "{,/**}"
+	}
+	return Glob{p}, nil
+}
+
+// Match tells whether the pattern matches the whole key.
+func (g Glob) Match(k Key) bool {
+	ok, _ := doublestar.Match(g.pattern, string(k)) // the pattern was validated
+	return ok
+}

@@ -1,0 +1,158 @@
+package sysctl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ProcRoot is where the kernel shows its sysctls.
+const ProcRoot = "/proc/sys"
+
+// errWriteOnly is what opening a write-only key for reading gives, root
+// included (sysctl_perm, fs/proc/proc_sysctl.c: no CAP_DAC_OVERRIDE there).
+const errWriteOnly = unix.EACCES
+
+// maxValue bounds a value in bytes: the kernel refuses reads of
+// KMALLOC_MAX_SIZE and more (proc_sys_call_handler, fs/proc/proc_sysctl.c).
+const maxValue = 4 << 20
+
+// Proc is the tree below a directory, normally /proc/sys. It shows the network
+// namespace of the calling thread: whoever uses it must stay in one namespace.
+type Proc struct{ root string }
+
+// NewProc returns the tree below root. It reads nothing yet.
+func NewProc(root string) *Proc { return &Proc{root: filepath.Clean(root)} }
+
+func (p *Proc) path(k Key) string { return p.root + "/" + string(k) }
+
+// List walks net/. A directory that vanishes meanwhile is left out.
+func (p *Proc) List() ([]Key, error) {
+	var keys []Key
+	if err := p.list("net", &keys); err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+func (p *Proc) list(dir string, keys *[]Key) error {
+	f, err := os.Open(p.root + "/" + dir)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && dir != "net" {
+			return nil
+		}
+		return err
+	}
+	entries, err := f.ReadDir(-1)
+	_ = f.Close() // read-only: nothing to lose
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := dir + "/" + e.Name()
+		switch {
+		case e.IsDir():
+			if err := p.list(name, keys); err != nil {
+				return err
+			}
+		case e.Type().IsRegular():
+			*keys = append(*keys, Key(name))
+		}
+	}
+	return nil
+}
+
+// Mode is the permission bits of stat(2).
+func (p *Proc) Mode(k Key) (fs.FileMode, error) {
+	var st unix.Stat_t
+	path := p.path(k)
+	if err := retry(func() error { return unix.Lstat(path, &st) }); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return fs.FileMode(st.Mode & 0o7777), nil
+}
+
+// Read opens, reads and closes.
+func (p *Proc) Read(k Key) State {
+	fd, err := p.open(k)
+	if err != nil {
+		return State{Errno: Errno(err)}
+	}
+	st := pread(fd)
+	_ = unix.Close(fd) // read-only: nothing to lose
+	return st
+}
+
+func (p *Proc) open(k Key) (fd int, err error) {
+	err = retry(func() error {
+		fd, err = unix.Open(p.path(k), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		return err
+	})
+	return fd, err
+}
+
+// pread reads a descriptor's whole value. sysctl handlers give all they have to
+// one read and some give nothing at an offset, so a full buffer means: once more
+// from the start, with a larger one. The first is small because the kernel
+// allocates and clears as much for every read.
+func pread(fd int) State {
+	for size := 4096; ; size *= 4 {
+		buf := make([]byte, size)
+		var n int
+		err := retry(func() (err error) { n, err = unix.Pread(fd, buf, 0); return err })
+		switch {
+		case err != nil:
+			return State{Errno: Errno(err)}
+		case n < size:
+			if n > 0 && buf[n-1] == '\n' {
+				n--
+			}
+			return State{Value: string(buf[:n])}
+		case size > maxValue:
+			return State{Errno: unix.EFBIG}
+		}
+	}
+}
+
+// Write writes a value and a newline with one write(2), on a descriptor of its
+// own: some handlers ignore a second write on the same one (5.10, 6.1). Nothing
+// is ever created. The error is an *fs.PathError over the errno.
+func (p *Proc) Write(k Key, value string) error {
+	path := p.path(k)
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_TRUNC|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		return err
+	})
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	data := value + "\n"
+	n, err := unix.Write(fd, []byte(data)) // not retried: EINTR may come after an effect
+	if err == nil && n < len(data)-1 {
+		err = io.ErrShortWrite
+	}
+	if cerr := unix.Close(fd); err == nil && cerr != nil {
+		err = cerr
+	}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
+func retry(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}

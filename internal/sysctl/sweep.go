@@ -1,0 +1,97 @@
+package sysctl
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Sweeper notices what changed in a tree since its baseline. It is not for
+// concurrent use.
+type Sweeper struct {
+	tree     Tree
+	reader   Reader
+	baseline Snapshot
+	expected map[Key]State
+}
+
+// NewSweeper surveys the tree and takes that as the baseline.
+func NewSweeper(t Tree) (*Sweeper, error) {
+	r := t.Keep()
+	base, err := Survey(t, r)
+	if err != nil {
+		_ = r.Close()
+		return nil, fmt.Errorf("survey: %w", err)
+	}
+	s := &Sweeper{tree: t, reader: r, baseline: base, expected: make(map[Key]State, len(base))}
+	for _, e := range base {
+		s.expected[e.Key] = e.State
+	}
+	return s, nil
+}
+
+// Baseline is the first survey. It never changes.
+func (s *Sweeper) Baseline() Snapshot { return s.baseline }
+
+// Expect makes a state the one that sweeps compare with from now on.
+func (s *Sweeper) Expect(k Key, st State) {
+	if st == Absent {
+		delete(s.expected, k)
+		return
+	}
+	s.expected[k] = st
+}
+
+// Expected is the state that sweeps compare a key with.
+func (s *Sweeper) Expected(k Key) State {
+	if st, ok := s.expected[k]; ok {
+		return st
+	}
+	return Absent
+}
+
+// Sweep reads every key again and returns those that are not as expected,
+// sorted, with those that appeared and disappeared.
+func (s *Sweeper) Sweep() ([]Change, error) {
+	keys, err := s.tree.List()
+	if err != nil {
+		return nil, fmt.Errorf("sweep: %w", err)
+	}
+	var changes []Change
+	seen := 0
+	for _, k := range keys {
+		before, ok := s.expected[k]
+		if !ok {
+			before = Absent
+		} else {
+			seen++
+		}
+		if before.Errno == errWriteOnly {
+			continue // could not be read, and cannot now: the mode is fixed
+		}
+		if after := s.reader.Read(k); after != before {
+			changes = append(changes, Change{k, before, after})
+		}
+	}
+	if seen < len(s.expected) {
+		for k, before := range s.expected {
+			if _, found := slices.BinarySearch(keys, k); !found {
+				changes = append(changes, Change{k, before, Absent})
+			}
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Key, b.Key) })
+	return changes, nil
+}
+
+// Look reads some keys, in the order given.
+func (s *Sweeper) Look(keys []Key) []State {
+	states := make([]State, len(keys))
+	for i, k := range keys {
+		states[i] = s.reader.Read(k)
+	}
+	return states
+}
+
+// Close ends the kept descriptors.
+func (s *Sweeper) Close() error { return s.reader.Close() }

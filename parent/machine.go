@@ -1,0 +1,43 @@
+package parent
+
+import (
+	"context"
+	"io"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// Role is what a child is started for. All run the same program.
+type Role string
+
+// The roles.
+const (
+	RoleWriter  Role = "writer"
+	RoleSibling Role = "sibling"
+	RoleControl Role = "control"
+	RoleLater   Role = "later"
+)
+
+// Machine is what a run happens on: the real one is Linux, tests bring others.
+type Machine interface {
+	// Host is the sysctls of the namespace that the run was started in.
+	Host() sysctl.Tree
+	// Start starts a child in a fresh network namespace made from the host.
+	Start(ctx context.Context, role Role) (*Process, error)
+	// Drain waits until every network namespace of a child that has ended is
+	// cleaned up. It is asked once, at the end.
+	Drain(ctx context.Context) error
+	// NFLog is the text of /proc/net/netfilter/nf_log, empty where there is none.
+	NFLog() string
+}
+
+// Process is a child as its parent holds it.
+type Process struct {
+	// Requests and Replies are the ends of the two pipes.
+	Requests io.WriteCloser
+	Replies  io.ReadCloser
+	// Kill ends the child at once; Wait reports how it ended, with the last line
+	// that it logged. Both may be called more than once.
+	Kill func()
+	Wait func() error
+}

@@ -1,0 +1,77 @@
+package parent
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// Options says how to run. The zero value of a number means its default.
+type Options struct {
+	// Seed draws the orders of keys and of confirmation rounds.
+	Seed uint64
+	// BatchSize is how many keys are written between two sweeps (default 64).
+	BatchSize int
+	// Include and Exclude choose the keys to write; no Include means all.
+	Include, Exclude []sysctl.Glob
+	// AllowOneWay also writes keys that are known to be one-way.
+	AllowOneWay bool
+	// DryRun ends after the plan.
+	DryRun bool
+	// Settle is how long replays wait for delayed effects, where an effect did
+	// not come at once (default 300 ms).
+	Settle time.Duration
+	// MaxReplays bounds the fresh writers of the run's attributions and
+	// confirmations (default 2000); what is left then is unresolved.
+	MaxReplays int
+
+	Logger zerolog.Logger
+	// Progress, if not nil, is told where the run is, from one goroutine.
+	Progress func(Progress)
+}
+
+// The defaults of Options.
+const (
+	DefaultBatchSize  = 64
+	DefaultSettle     = 300 * time.Millisecond
+	DefaultMaxReplays = 2000
+)
+
+func (o Options) withDefaults() Options {
+	if o.BatchSize <= 0 {
+		o.BatchSize = DefaultBatchSize
+	}
+	if o.Settle <= 0 {
+		o.Settle = DefaultSettle
+	}
+	if o.MaxReplays <= 0 {
+		o.MaxReplays = DefaultMaxReplays
+	}
+	return o
+}
+
+// Phase is a part of a run, in order.
+type Phase string
+
+// The phases.
+const (
+	PhaseSurvey  Phase = "survey"
+	PhasePlan    Phase = "plan"
+	PhaseForward Phase = "forward"
+	PhaseReverse Phase = "reversed"
+	PhaseRestore Phase = "restore"
+	PhaseReport  Phase = "report"
+)
+
+// Progress says where a run is.
+type Progress struct {
+	Phase Phase
+	// Done of Total steps of the phase; Total is 0 where that is not known.
+	Done, Total int
+	// Doing is what is happening within the phase, such as "attributing 2 effects".
+	Doing string
+	// Leaks is how many are known so far.
+	Leaks int
+}

@@ -1,0 +1,124 @@
+package protocol
+
+import (
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// Version changes with every change of a message.
+const Version = 1
+
+// Request is a message from the parent: exactly one field is set.
+type Request struct {
+	Survey  *Survey  `json:"survey,omitempty"`
+	Perturb *Perturb `json:"perturb,omitempty"`
+	Replay  *Replay  `json:"replay,omitempty"`
+	Sweep   *Sweep   `json:"sweep,omitempty"`
+	Quit    *Quit    `json:"quit,omitempty"`
+}
+
+// Reply is a message from the child: exactly one field is set.
+type Reply struct {
+	Hello   *Hello   `json:"hello,omitempty"`
+	Entries *Entries `json:"entries,omitempty"`
+	Write   *Write   `json:"write,omitempty"`
+	Changes *Changes `json:"changes,omitempty"`
+	Done    *Done    `json:"done,omitempty"`
+	Failed  *Error   `json:"failed,omitempty"`
+}
+
+// Hello is the child's first message.
+type Hello struct {
+	Version int `json:"version"`
+	// Build is the child's build: it must be the parent's.
+	Build string `json:"build"`
+	PID   int    `json:"pid"`
+	// NetNS is the inode of the child's network namespace (namespaces(7)).
+	NetNS uint64 `json:"netns"`
+}
+
+// Survey asks for all keys of the namespace. The child remembers them as the
+// baseline of its sweeps.
+type Survey struct{}
+
+// Entries is a part of a survey, in key order.
+type Entries struct {
+	Entries []Entry `json:"entries"`
+}
+
+// Entry is one key as found.
+type Entry struct {
+	Key   string `json:"key"`
+	Mode  uint32 `json:"mode"`
+	State State  `json:"state"`
+}
+
+// Perturb asks for each key to be moved off its value and off the observers'.
+type Perturb struct {
+	Items []Item `json:"items"`
+}
+
+// Item is one key of a batch.
+type Item struct {
+	Key string `json:"key"`
+	// Candidates are tried in order until Want of them took effect.
+	Candidates []Value `json:"candidates"`
+	// Avoid is the observers' values: to read one of those back shows nothing.
+	Avoid []Value `json:"avoid,omitempty"`
+	Want  int     `json:"want"`
+}
+
+// Replay asks for exactly these writes, in order.
+type Replay struct {
+	Writes []Assign `json:"writes"`
+}
+
+// Assign is one value for one key.
+type Assign struct {
+	Key   string `json:"key"`
+	Value Value  `json:"value"`
+}
+
+// Write is the result of one write, accepted or rejected, streamed as it happens.
+type Write struct {
+	Key   string `json:"key"`
+	Value Value  `json:"value"`
+	// Error is the rejection; nil where the kernel accepted the write.
+	Error  *Error `json:"error,omitempty"`
+	Before State  `json:"before"`
+	After  State  `json:"after"`
+}
+
+// Sweep asks for what is not as it was in the survey.
+type Sweep struct{}
+
+// Changes answers a sweep, in key order.
+type Changes struct {
+	Changes []Change `json:"changes"`
+}
+
+// Change is one key that is not as it was.
+type Change struct {
+	Key    string `json:"key"`
+	Before State  `json:"before"`
+	After  State  `json:"after"`
+}
+
+// Quit asks the child to say done and exit.
+type Quit struct{}
+
+// Done ends the answer to a request; the one that answers quit is the child's last word.
+type Done struct{}
+
+// State is sysctl.State on the wire.
+type State struct {
+	Value Value `json:"value,omitzero"`
+	Errno uint  `json:"errno,omitempty"`
+}
+
+// FromState and its inverse carry a state across.
+func FromState(s sysctl.State) State { return State{Value(s.Value), uint(s.Errno)} }
+
+// State is the inverse of FromState.
+func (s State) State() sysctl.State {
+	return sysctl.State{Value: string(s.Value), Errno: errno(s.Errno)}
+}
