@@ -25,7 +25,8 @@ type Machine interface {
 	// Start starts a child in a fresh network namespace made from the host.
 	Start(ctx context.Context, role Role) (*Process, error)
 	// Drain waits until every network namespace of a child that has ended is
-	// cleaned up. It is asked once, at the end.
+	// cleaned up. It is asked once, at the end. An error means that it could not
+	// tell; enough time to make it likely has passed then.
 	Drain(ctx context.Context) error
 	// NFLog is the text of /proc/net/netfilter/nf_log, empty where there is none.
 	NFLog() string
@@ -40,4 +41,8 @@ type Process struct {
 	// that it logged. Both may be called more than once.
 	Kill func()
 	Wait func() error
+	// Build and NotNetNS, where set, are what the child's hello must and must
+	// not say: another build, or no namespace of its own.
+	Build    string
+	NotNetNS uint64
 }

@@ -23,6 +23,8 @@ type Options struct {
 	// Settle is how long replays wait for delayed effects, where an effect did
 	// not come at once (default 300 ms).
 	Settle time.Duration
+	// Deadline is the longest wait for a child's answer (default 30 s).
+	Deadline time.Duration
 	// MaxReplays bounds the fresh writers of the run's attributions and
 	// confirmations (default 2000); what is left then is unresolved.
 	MaxReplays int
@@ -36,6 +38,7 @@ type Options struct {
 const (
 	DefaultBatchSize  = 64
 	DefaultSettle     = 300 * time.Millisecond
+	DefaultDeadline   = 30 * time.Second
 	DefaultMaxReplays = 2000
 )
 
@@ -45,6 +48,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Settle <= 0 {
 		o.Settle = DefaultSettle
+	}
+	if o.Deadline <= 0 {
+		o.Deadline = DefaultDeadline
 	}
 	if o.MaxReplays <= 0 {
 		o.MaxReplays = DefaultMaxReplays

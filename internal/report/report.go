@@ -16,7 +16,9 @@ type Report struct {
 	Leaks         []Leak   `json:"leaks"`
 	Unconfirmed   []Effect `json:"unconfirmed"`
 	Keys          []Key    `json:"keys"`
-	Warnings      []string `json:"warnings"`
+	// Plan is what would be written; only for a dry run.
+	Plan     []Planned `json:"plan,omitempty"`
+	Warnings []string  `json:"warnings"`
 }
 
 // Tool says which build wrote the report.
@@ -36,11 +38,15 @@ type Run struct {
 	Arguments []string `json:"arguments"`
 	Writers   []string `json:"writers"`
 	Thorough  bool     `json:"thorough"`
-	Passes    int      `json:"passes"`
-	Batches   int      `json:"batches"`
+	// DryRun tells that the run ended after the plan, by request.
+	DryRun  bool `json:"dry_run"`
+	Passes  int  `json:"passes"`
+	Batches int  `json:"batches"`
 	// Replays counts the fresh writers started to attribute and confirm.
-	Replays  int   `json:"replays"`
-	SettleMS int64 `json:"settle_ms"`
+	Replays int `json:"replays"`
+	// ReplaysExhausted tells that their budget was used up.
+	ReplaysExhausted bool  `json:"replays_exhausted"`
+	SettleMS         int64 `json:"settle_ms"`
 	// Phase is the last phase reached; "report" where all were.
 	Phase string `json:"phase"`
 	// Complete is false where anything was left untested or unexplained.
@@ -56,18 +62,38 @@ type NotRestored struct {
 	Key string `json:"key"`
 	Change
 	Why string `json:"why"`
+	// OneWay tells that this is the effect of a one-way leak, so the finding
+	// itself and no failure of the run. Conclude sets it.
+	OneWay bool `json:"one_way"`
 }
 
 // Host says what was tested.
 type Host struct {
-	KernelRelease    string `json:"kernel_release"`
-	KernelVersion    string `json:"kernel_version"`
-	Machine          string `json:"machine"`
-	BootID           string `json:"boot_id"`
-	Cmdline          string `json:"cmdline"`
-	InitialNamespace bool   `json:"initial_namespace"`
+	KernelRelease string `json:"kernel_release"`
+	KernelVersion string `json:"kernel_version"`
+	Machine       string `json:"machine"`
+	BootID        string `json:"boot_id"`
+	Cmdline       string `json:"cmdline"`
+	// ConfigSHA256 is of the kernel's configuration as text; empty where it is not to be had.
+	ConfigSHA256 string `json:"config_sha256"`
+	// InitialNamespace tells whether the run started in the network namespace
+	// that the kernel booted with; nil where that cannot be told.
+	InitialNamespace *bool `json:"initial_namespace"`
 	// OtherNamespaces is how many other network namespaces were seen in use.
 	OtherNamespaces int `json:"other_namespaces"`
+	// VirtualMachine tells that the kernel runs under a hypervisor that shows itself.
+	VirtualMachine bool `json:"virtual_machine"`
+}
+
+// Planned is one key of a dry run's plan.
+type Planned struct {
+	Key string `json:"key"`
+	// Candidates are the values that would be tried, in order.
+	Candidates []string `json:"candidates"`
+	// Batch is the batch of the forward pass that the key is in, from 1.
+	Batch int `json:"batch"`
+	// Why says why there is no candidate, or why the key is on its own.
+	Why string `json:"why,omitempty"`
 }
 
 // Counts sums the keys up.
@@ -191,11 +217,25 @@ type Cause struct {
 	Writer string `json:"writer"`
 }
 
+// The observers: those who must not notice.
+const (
+	ObserverHost    = "host"
+	ObserverSibling = "sibling"
+	ObserverLater   = "later"
+)
+
+// The kinds of effects.
+const (
+	KindChanged     = "changed"
+	KindAppeared    = "appeared"
+	KindDisappeared = "disappeared"
+)
+
 // Effect is something of an observer that changed.
 type Effect struct {
-	Observer string `json:"observer"` // host, sibling, later
-	Kind     string `json:"kind"`     // changed, appeared, disappeared
-	What     string `json:"what"`     // sysctl
+	Observer string `json:"observer"`
+	Kind     string `json:"kind"`
+	What     string `json:"what"` // sysctl
 	Key      string `json:"key"`
 	Change
 	// Phase says where an unconfirmed effect was seen.

@@ -1,0 +1,272 @@
+package parent
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/bisect"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// attribute finds out which of a batch's writes caused its effects.
+func (p *passState) attribute(ctx context.Context, effects []effect, batch []write) error {
+	off, err := p.reset(ctx, batch)
+	if err != nil {
+		return err
+	}
+	persistent, err := p.renewSibling(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range off {
+		p.giveUp(e, batch)
+	}
+	var live []effect
+	for _, e := range effects {
+		switch {
+		case e.observer == observerHost && hasPlace(off, e.place):
+		case e.observer == observerSibling && persistent[e.key]:
+			p.oneWay(e, batch)
+		default:
+			live = append(live, e)
+		}
+	}
+	if len(live) > 0 {
+		explained, err := p.explain(ctx, batch, how{})
+		if err != nil {
+			return err
+		}
+		for _, e := range live {
+			if !explained[e.place] {
+				p.late = append(p.late, lateEffect{e, len(p.history)})
+			}
+		}
+		_, err = p.renewSibling(ctx)
+		return err
+	}
+	return nil
+}
+
+// renewSibling replaces the sibling: it is never written. It returns the keys
+// that a fresh one does not have as the first one had them.
+func (r *run) renewSibling(ctx context.Context) (map[sysctl.Key]bool, error) {
+	s, err := r.startSurveyed(context.WithoutCancel(ctx), RoleSibling)
+	if err != nil {
+		return nil, err
+	}
+	old := r.sibling
+	r.sibling = s[0].client
+	base := s[0].base.Map()
+	differs := map[sysctl.Key]bool{}
+	for k, e := range base {
+		if was, ok := r.siblingBase[k]; (!ok || was.State != e.State) && !r.varies[k] {
+			differs[k] = true
+		}
+	}
+	for k := range r.siblingBase {
+		if _, ok := base[k]; !ok {
+			differs[k] = true
+		}
+	}
+	r.siblingBase = base
+	return differs, old.quit()
+}
+
+// how says in which way replays look for an effect.
+type how struct {
+	settle time.Duration
+	later  bool
+}
+
+// explain replays suspects until silent: it finds the causes of what they
+// change, takes those out and replays the rest, because one leak may hide
+// another. It returns the places for which a cause was confirmed.
+func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]bool, error) {
+	explained := map[place]bool{}
+	todo := []map[sysctl.Key]bool{{}}
+	for len(todo) > 0 {
+		removed := todo[0]
+		todo = todo[1:]
+		rest := without(suspects, removed)
+		if len(rest) == 0 {
+			continue
+		}
+		out, err := r.try(ctx, trial{writes: rest, settle: h.settle, later: h.later})
+		if err != nil {
+			return explained, r.outOfBudget(err, nil, rest)
+		}
+		causes, err := r.causes(ctx, out.effects, rest, h, explained)
+		if err != nil {
+			return explained, err
+		}
+		for _, next := range pickOneEach(causes, removed) {
+			if !slices.ContainsFunc(todo, func(m map[sysctl.Key]bool) bool { return sameSet(m, next) }) {
+				todo = append(todo, next)
+			}
+		}
+	}
+	return explained, nil
+}
+
+// causes finds a confirmed cause for each of a trial's effects, where there is
+// one, and returns their keys.
+func (r *run) causes(ctx context.Context, effects []effect, rest []write, h how, explained map[place]bool) ([][]sysctl.Key, error) {
+	var causes [][]sysctl.Key
+	here := map[place]bool{}
+	written := map[sysctl.Key]bool{}
+	for _, w := range rest {
+		written[w.key] = true
+	}
+	slices.SortStableFunc(effects, func(a, b effect) int { // the plainest first
+		return boolOrder(written[a.key], written[b.key])
+	})
+	for _, e := range effects {
+		if here[e.place] || r.stuck[e.key] {
+			continue
+		}
+		l, err := r.causeOf(ctx, e, rest, h)
+		if err != nil {
+			if err := r.outOfBudget(err, &e, rest); err != nil {
+				return nil, err
+			}
+			explained[e.place] = true
+			return nil, nil
+		}
+		if l == nil {
+			continue
+		}
+		causes = append(causes, keysOf(l.cause))
+		for _, e := range l.effects {
+			here[e.place], explained[e.place] = true, true
+		}
+	}
+	return causes, nil
+}
+
+// causeOf finds and confirms the cause of one effect of some writes; nil where
+// nothing reproduces it.
+func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
+	for _, l := range r.leaks {
+		if known := writesOf(ws, keysOf(l.cause)); l.status == statusConfirmed && hasPlace(l.effects, e.place) &&
+			len(known) > 0 && len(known) < len(ws) {
+			if shows, err := r.shows(ctx, e.place, known, h); err != nil || shows {
+				return l, err
+			}
+		}
+	}
+	l, err := r.find(ctx, e, ws, h)
+	if l == nil && err == nil && h.settle == 0 {
+		// Perhaps it comes late, and an innocent write was being looked at then.
+		h.settle = r.o.Settle
+		time.Sleep(h.settle)
+		if shows, serr := r.shows(ctx, e.place, ws, h); serr != nil || !shows {
+			return nil, serr
+		}
+		l, err = r.find(ctx, e, ws, h)
+	}
+	return l, err
+}
+
+func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
+	set, err := r.minimal(ctx, e.place, ws, h)
+	if err != nil || set == nil {
+		return nil, err
+	}
+	l, err := r.confirm(ctx, e.place, set, h)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	return r.add(l), nil
+}
+
+// minimal narrows writes that show an effect down: first to the write of the
+// same key, else by halves.
+func (r *run) minimal(ctx context.Context, p place, ws []write, h how) ([]write, error) {
+	if same := writesOf(ws, []sysctl.Key{p.key}); len(same) > 0 && len(same) < len(ws) {
+		shows, err := r.shows(ctx, p, same, h)
+		if err != nil {
+			return nil, err
+		}
+		if shows {
+			ws = same
+		}
+	}
+	set, _, err := bisect.Minimal(ws, r.o.MaxReplays-r.replays, func(part []write) (bool, error) {
+		return r.shows(ctx, p, part, h)
+	})
+	if errors.Is(err, bisect.ErrBudget) {
+		return nil, errBudget
+	}
+	return set, err
+}
+
+// shows tells whether a replay of writes shows the effect.
+func (r *run) shows(ctx context.Context, p place, ws []write, h how) (bool, error) {
+	out, err := r.try(ctx, trial{writes: ws, settle: h.settle, later: h.later && p.observer == observerLater})
+	return hasPlace(out.effects, p), err
+}
+
+// pickOneEach is the ways to break every cause by taking one of its keys out.
+func pickOneEach(causes [][]sysctl.Key, removed map[sysctl.Key]bool) []map[sysctl.Key]bool {
+	const most = 16 // sets of several writes are rare; beyond this they are not told apart
+	if len(causes) == 0 {
+		return nil
+	}
+	picks := []map[sysctl.Key]bool{removed}
+	for _, cause := range causes {
+		var next []map[sysctl.Key]bool
+		for _, p := range picks {
+			for _, k := range cause {
+				m := map[sysctl.Key]bool{k: true}
+				for old := range p {
+					m[old] = true
+				}
+				if len(next) < most {
+					next = append(next, m)
+				}
+			}
+		}
+		picks = next
+	}
+	return picks
+}
+
+func sameSet(a, b map[sysctl.Key]bool) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k := range a {
+		if !b[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// boolOrder puts true before false.
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+// outOfBudget turns the end of the budget into an unresolved leak; other
+// errors pass through.
+func (r *run) outOfBudget(err error, e *effect, suspects []write) error {
+	if !errors.Is(err, errBudget) {
+		return err
+	}
+	r.exhausted = true
+	r.warn("%v (%d): leaks may be unresolved, or hidden behind those found", errBudget, r.o.MaxReplays)
+	if e != nil {
+		r.add(&leak{effects: []effect{*e}, status: statusUnresolved, candidates: suspects,
+			why: "it reproduces, but the budget of replays was used up before one write could be singled out"})
+	}
+	return nil
+}

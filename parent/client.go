@@ -1,0 +1,239 @@
+package parent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// client is the parent's side of one child. After an error it is of no use
+// any more, and the child has been killed.
+type client struct {
+	role     Role
+	proc     *Process
+	conn     *protocol.ParentConn
+	deadline time.Duration
+	pid      int
+	dead     bool
+}
+
+// errDeadline is the cause of a call that took too long.
+var errDeadline = errors.New("no answer within the deadline")
+
+// startClient starts a child and hears its hello.
+func startClient(ctx context.Context, m Machine, role Role, deadline time.Duration) (*client, error) {
+	proc, err := m.Start(ctx, role)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{
+		role: role, proc: proc, deadline: deadline,
+		conn: protocol.NewConn[protocol.Reply, protocol.Request](proc.Replies, proc.Requests),
+	}
+	var hello *protocol.Hello
+	err = c.limited("say hello", func() error {
+		r, err := c.conn.Receive()
+		hello = r.Hello
+		if err == nil && hello == nil {
+			err = errors.New("the first message is no hello")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.check(hello); err != nil {
+		return nil, c.fail("say hello", err)
+	}
+	c.pid = hello.PID
+	return c, nil
+}
+
+func (c *client) check(h *protocol.Hello) error {
+	switch {
+	case h.Version != protocol.Version:
+		return fmt.Errorf("it speaks protocol version %d, this is %d", h.Version, protocol.Version)
+	case c.proc.Build != h.Build:
+		return fmt.Errorf("it is build %q, this is %q", h.Build, c.proc.Build)
+	case c.proc.NotNetNS != 0 && c.proc.NotNetNS == h.NetNS:
+		return fmt.Errorf("it is in our own network namespace (%d)", h.NetNS)
+	}
+	return nil
+}
+
+// call sends a request and passes the replies on until done.
+func (c *client) call(what string, req protocol.Request, on func(protocol.Reply) error) error {
+	if c.dead {
+		return fmt.Errorf("%s: %s: the child is gone", c.role, what)
+	}
+	return c.limited(what, func() error {
+		sent := make(chan error, 1)
+		go func() { sent <- c.conn.Send(req) }() // replies may come before all is sent
+		for {
+			r, err := c.conn.Receive()
+			switch {
+			case err != nil:
+				return err
+			case r.Failed != nil:
+				return r.Failed.Err()
+			case r.Done != nil:
+				return <-sent
+			case on == nil:
+				return errors.New("an answer that was not asked for")
+			}
+			if err := on(r); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// limited runs f under the deadline; the child does not survive an error.
+// Requests are not cut short by the run's context: it is asked between them.
+func (c *client) limited(what string, f func() error) error {
+	late := make(chan struct{})
+	timer := time.AfterFunc(c.deadline, func() {
+		close(late)
+		c.proc.Kill()
+	})
+	err := f()
+	if !timer.Stop() {
+		<-late
+		err = fmt.Errorf("%w (%v)", errDeadline, c.deadline)
+	}
+	if err != nil {
+		return c.fail(what, err)
+	}
+	return nil
+}
+
+// fail kills the child and adds how it ended to the error.
+func (c *client) fail(what string, err error) error {
+	c.dead = true
+	c.proc.Kill()
+	if werr := c.wait(); werr != nil && !errors.Is(err, errDeadline) && errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the child ended (%w)", werr)
+	} else if werr != nil {
+		err = fmt.Errorf("%w (the child: %v)", err, werr)
+	}
+	return fmt.Errorf("%s: %s: %w", c.role, what, err)
+}
+
+// survey asks for all keys and makes them the baseline of the child's sweeps.
+func (c *client) survey() (sysctl.Snapshot, error) {
+	var s sysctl.Snapshot
+	err := c.call("survey", protocol.Request{Survey: &protocol.Survey{}}, func(r protocol.Reply) error {
+		if r.Entries == nil {
+			return errors.New("the answer to a survey has no entries")
+		}
+		for _, e := range r.Entries.Entries {
+			k := sysctl.Key(e.Key)
+			if err := k.Check(); err != nil {
+				return err
+			}
+			if len(s) > 0 && k <= s[len(s)-1].Key {
+				return fmt.Errorf("survey is out of order at %s", k)
+			}
+			s = append(s, sysctl.Entry{Key: k, Mode: fileMode(e.Mode), State: e.State.State()})
+		}
+		return nil
+	})
+	return s, err
+}
+
+// sweep asks for what changed since the survey.
+func (c *client) sweep() ([]sysctl.Change, error) {
+	var changes []sysctl.Change
+	err := c.call("sweep", protocol.Request{Sweep: &protocol.Sweep{}}, func(r protocol.Reply) error {
+		if r.Changes == nil {
+			return errors.New("the answer to a sweep has no changes")
+		}
+		for _, ch := range r.Changes.Changes {
+			k := sysctl.Key(ch.Key)
+			if err := k.Check(); err != nil {
+				return err
+			}
+			changes = append(changes, sysctl.Change{Key: k, Before: ch.Before.State(), After: ch.After.State()})
+		}
+		return nil
+	})
+	return changes, err
+}
+
+// perturb has a batch written; it returns the writes made so far with an error.
+func (c *client) perturb(items []protocol.Item) ([]write, error) {
+	return c.writes("perturb", protocol.Request{Perturb: &protocol.Perturb{Items: items}})
+}
+
+// replay has exactly these writes repeated.
+func (c *client) replay(ws []write) ([]write, error) {
+	m := &protocol.Replay{Writes: make([]protocol.Assign, len(ws))}
+	for i, w := range ws {
+		m.Writes[i] = protocol.Assign{Key: string(w.key), Value: protocol.Value(w.value)}
+	}
+	return c.writes("replay", protocol.Request{Replay: m})
+}
+
+func (c *client) writes(what string, req protocol.Request) ([]write, error) {
+	var ws []write
+	err := c.call(what, req, func(r protocol.Reply) error {
+		if r.Write == nil {
+			return errors.New("an answer that is no write")
+		}
+		w := write{
+			key: sysctl.Key(r.Write.Key), value: string(r.Write.Value), at: time.Now(),
+			before: r.Write.Before.State(), after: r.Write.After.State(),
+		}
+		if r.Write.Error != nil {
+			w.errno = r.Write.Error.Number()
+		}
+		ws = append(ws, w)
+		return w.key.Check()
+	})
+	return ws, err
+}
+
+// quit ends the child in good order and waits until the process is gone.
+func (c *client) quit() error {
+	if c.dead {
+		return nil
+	}
+	if err := c.call("quit", protocol.Request{Quit: &protocol.Quit{}}, nil); err != nil {
+		return err
+	}
+	c.dead = true
+	err := c.wait()
+	c.proc.Kill() // closes our ends of the pipes
+	if err != nil {
+		return fmt.Errorf("%s: quit: %w", c.role, err)
+	}
+	return nil
+}
+
+// abandon ends the child at once.
+func (c *client) abandon() {
+	if !c.dead {
+		c.dead = true
+		c.proc.Kill()
+		_ = c.wait() // it was killed
+	}
+}
+
+// wait waits for the process, not for ever: one in an uninterruptible system
+// call outlives even SIGKILL.
+func (c *client) wait() error {
+	ended := make(chan error, 1)
+	go func() { ended <- c.proc.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(c.deadline):
+		c.proc.Kill()
+		return fmt.Errorf("process %d does not end: %w", c.pid, errDeadline)
+	}
+}

@@ -1,0 +1,108 @@
+package parent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+)
+
+// drainDeadline is the longest wait for ended namespaces to be cleaned up.
+const drainDeadline = 30 * time.Second
+
+// finish ends the children, waits until their namespaces are really gone, and
+// compares the host with its first snapshot. A run that was aborted is first
+// put right. It does not listen to the run's context any more.
+func (r *run) finish(aborted bool) error {
+	r.enter(PhaseRestore, "")
+	ctx := context.Background()
+	var err error
+	if aborted {
+		err = r.putRight(ctx)
+	}
+	r.returnForced()
+	for _, c := range []*client{r.sibling, r.control} {
+		if c == nil {
+			continue
+		}
+		if aborted {
+			c.abandon()
+		} else if qerr := c.quit(); qerr != nil {
+			r.warn("%v", qerr)
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, drainDeadline, errDeadline)
+	defer cancel()
+	r.progress(0, 0, "waiting for the namespaces to be gone")
+	if derr := r.m.Drain(ctx); derr != nil {
+		r.warn("could not observe the end of the namespaces, only waited a while: %v", derr)
+	}
+	if lerr := r.lastLook(); err == nil {
+		err = lerr
+	}
+	return err
+}
+
+// putRight resets the host after a run that ended before it could attribute
+// what its last writes did.
+func (r *run) putRight(ctx context.Context) error {
+	before, err := r.hostOff()
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	off, err := r.reset(ctx, r.writes)
+	if err != nil {
+		off, err = before, fmt.Errorf("put the host back: %w", err)
+	}
+	for _, e := range before {
+		why := "the run ended before it could be attributed; the host has been put back"
+		if hasPlace(off, e.place) {
+			why = "the run ended before it could be attributed, and it could not be put back"
+			r.host.Expect(e.key, e.after)
+			r.lose(e, why)
+		}
+		delete(r.forced, e.key)
+		r.unexplained(e, why)
+	}
+	return err
+}
+
+// lastLook sweeps the host once more, now that nobody of ours is left.
+func (r *run) lastLook() error {
+	off, err := r.hostOff()
+	if err != nil {
+		return fmt.Errorf("last look: %w", err)
+	}
+	for _, e := range off {
+		if !r.confirmedAt(e.place) {
+			r.unexplained(e, "it changed after the last namespace had ended, or was about to")
+			continue
+		}
+		if err := r.m.Host().Write(e.key, e.before.Value); err != nil || r.m.Host().Read(e.key) != e.before {
+			r.lose(e, fmt.Sprintf("writing it back failed: %v", err))
+		}
+	}
+	for _, b := range r.host.Baseline() {
+		now := r.host.Expected(b.Key)
+		if now == b.State || r.restless[place{observerHost, b.Key}] {
+			continue
+		}
+		if r.stuck[b.Key] {
+			r.lose(effect{place{observerHost, b.Key}, b.State, now}, "one-way: the kernel does not take the old value back before a reboot")
+		}
+	}
+	for k := range r.stuck { // keys that the host did not have at first
+		if now := r.host.Expected(k); !r.known(k) && now.OK() {
+			r.lose(effect{place{observerHost, k}, absent, now}, "it appeared, and cannot be taken away")
+		}
+	}
+	return nil
+}
+
+func (r *run) lose(e effect, why string) {
+	n := report.NotRestored{Key: string(e.key), Why: why, OneWay: r.stuck[e.key]}
+	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
+	r.lost = append(r.lost, n)
+	r.log.Error().Str("key", n.Key).Str("why", why).Msg("not restored")
+}

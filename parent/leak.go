@@ -1,0 +1,79 @@
+package parent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+type status int
+
+const (
+	statusConfirmed status = iota
+	statusOneWay
+	statusUnresolved
+)
+
+// leak is a cause (a minimal set of writes, normally one), its effects and the evidence.
+type leak struct {
+	cause   []write
+	effects []effect
+	status  status
+	// rounds with the write, of which matched showed the effect, and shams without.
+	rounds, matched, shams int
+	// candidates is the writes one of which did it, where no cause is known.
+	candidates []write
+	why        string
+	delay      time.Duration
+}
+
+// add records a leak. One with the same cause keys and status is the same leak.
+func (r *run) add(l *leak) *leak {
+	for _, old := range r.leaks {
+		if old.status == l.status && len(l.cause) > 0 && sameKeys(old.cause, l.cause) {
+			old.addEffects(l.effects)
+			return old
+		}
+	}
+	r.leaks = append(r.leaks, l)
+	r.logLeak(l)
+	return l
+}
+
+func (l *leak) addEffects(effects []effect) {
+	for _, e := range effects {
+		if !hasPlace(l.effects, e.place) {
+			l.effects = append(l.effects, e)
+		}
+	}
+}
+
+// logLeak is the one event of a leak.
+func (r *run) logLeak(l *leak) {
+	rep := r.reportLeak(l)
+	ev := r.log.Warn().Str("phase", string(r.phase)).Str("status", string(rep.Evidence.Status)).Str("via", rep.Via)
+	if len(rep.Cause) > 0 {
+		ev = ev.Str("key", rep.Cause[0].Key)
+	}
+	ev.Interface("cause", rep.Cause).Interface("effects", rep.Effects).
+		Int("rounds", l.rounds).Int("shams", l.shams).Msg("leak")
+}
+
+func sameKeys(a, b []write) bool {
+	ka, kb := keysOf(a), keysOf(b)
+	slices.Sort(ka)
+	slices.Sort(kb)
+	return slices.Equal(ka, kb)
+}
+
+// writesOf is those of ws that write one of the keys.
+func writesOf(ws []write, keys []sysctl.Key) []write {
+	var out []write
+	for _, w := range ws {
+		if slices.Contains(keys, w.key) {
+			out = append(out, w)
+		}
+	}
+	return out
+}

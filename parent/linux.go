@@ -1,0 +1,216 @@
+package parent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/moby/sys/reexec"
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// LinuxConfig says how children are started on the running kernel.
+type LinuxConfig struct {
+	// Root is the sysctl directory, normally sysctl.ProcRoot.
+	Root string
+	// Entry and DrainEntry are the names that cmd registered the child's mains
+	// under. No DrainEntry: Drain waits a fixed time.
+	Entry, DrainEntry string
+	// Build identifies this binary; a child of another one is refused.
+	Build string
+	// LogLevel is the children's (zerolog's names).
+	LogLevel string
+	Logger   zerolog.Logger
+}
+
+// Linux is the Machine under us.
+type Linux struct {
+	cfg   LinuxConfig
+	netns uint64
+	drain *drain
+}
+
+// NewLinux finds out where we are. It starts nothing that lives in a network
+// namespace of its own yet.
+func NewLinux(cfg LinuxConfig) (*Linux, error) {
+	var st unix.Stat_t
+	const self = "/proc/self/ns/net"
+	if err := unix.Stat(self, &st); err != nil {
+		return nil, fmt.Errorf("find own network namespace: %w", &os.PathError{Op: "stat", Path: self, Err: err})
+	}
+	return &Linux{cfg: cfg, netns: st.Ino, drain: startDrain(cfg.DrainEntry)}, nil
+}
+
+// Close ends what NewLinux started.
+func (l *Linux) Close() { l.drain.close() }
+
+// Host implements Machine.
+func (l *Linux) Host() sysctl.Tree { return sysctl.NewProc(l.cfg.Root) }
+
+// NFLog implements Machine.
+func (l *Linux) NFLog() string {
+	b, err := os.ReadFile("/proc/net/netfilter/nf_log")
+	if err != nil {
+		return "" // no netfilter in this kernel
+	}
+	return string(b)
+}
+
+// Drain implements Machine.
+func (l *Linux) Drain(ctx context.Context) error { return l.drain.wait(ctx) }
+
+// Start implements Machine. The error wraps the errno of clone(2).
+func (l *Linux) Start(_ context.Context, role Role) (*Process, error) {
+	p, err := l.start(role)
+	if err != nil {
+		return nil, fmt.Errorf("start %s in a new network namespace: %w", role, err)
+	}
+	return p, nil
+}
+
+func (l *Linux) start(role Role) (*Process, error) {
+	var pipes pipes
+	defer pipes.closeChildEnds()
+	requestsR, requestsW := pipes.add()
+	repliesR, repliesW := pipes.add()
+	if pipes.err != nil {
+		pipes.closeAll()
+		return nil, pipes.err
+	}
+	pipes.childEnds = []*os.File{requestsR, repliesW}
+
+	tail := &logTail{log: l.cfg.Logger.With().Str("role", string(role)).Logger()}
+	cmd := reexec.Command(l.cfg.Entry, string(role), l.cfg.Root, l.cfg.LogLevel)
+	cmd.ExtraFiles = []*os.File{requestsR, repliesW}
+	cmd.Stderr = tail
+	cmd.WaitDelay = time.Second // a descendant may hold stderr open
+	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
+	cmd.SysProcAttr.Pdeathsig = unix.SIGKILL
+
+	started, exited := make(chan error, 1), make(chan struct{})
+	var waitErr error
+	go func() {
+		// Pdeathsig fires when the thread that started the child ends, so that
+		// thread stays until the child is gone (golang/go#27505).
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			waitErr = cmd.Wait()
+		}
+		close(exited)
+	}()
+	if err := <-started; err != nil {
+		pipes.closeAll()
+		return nil, err
+	}
+	kill := sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // already gone is as good
+		_ = requestsW.Close()
+		_ = repliesR.Close()
+	})
+	return &Process{
+		Requests: requestsW, Replies: repliesR, Kill: kill,
+		Wait: func() error {
+			<-exited
+			return tail.explain(waitErr)
+		},
+		Build: l.cfg.Build, NotNetNS: l.netns,
+	}, nil
+}
+
+// pipes makes pipes and closes the right ends of them, whatever fails.
+type pipes struct {
+	all, childEnds []*os.File
+	err            error
+}
+
+func (p *pipes) add() (r, w *os.File) {
+	if p.err != nil {
+		return nil, nil
+	}
+	r, w, p.err = os.Pipe()
+	if p.err == nil {
+		p.all = append(p.all, r, w)
+	}
+	return r, w
+}
+
+// closeChildEnds must follow the start at once: as long as the parent holds a
+// copy, it gets no EOF when the child dies.
+func (p *pipes) closeChildEnds() {
+	for _, f := range p.childEnds {
+		_ = f.Close()
+	}
+}
+
+func (p *pipes) closeAll() {
+	for _, f := range p.all {
+		_ = f.Close()
+	}
+}
+
+// logTail passes a child's stderr on to the log and remembers the last line.
+type logTail struct {
+	log  zerolog.Logger
+	part []byte
+	last string
+}
+
+const maxLogLine = 64 << 10
+
+// Write is only called by the copying goroutine of exec.Cmd.
+func (t *logTail) Write(b []byte) (int, error) {
+	t.part = append(t.part, b...)
+	for {
+		line, rest, ok := bytes.Cut(t.part, []byte("\n"))
+		if !ok {
+			if len(t.part) > maxLogLine {
+				t.line(t.part)
+				t.part = nil
+			}
+			return len(b), nil
+		}
+		t.line(line)
+		t.part = rest
+	}
+}
+
+func (t *logTail) line(line []byte) {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return
+	}
+	level, message, fields := parseLogLine(line)
+	if level >= zerolog.InfoLevel {
+		t.last = message
+		if e, ok := fields["error"].(string); ok {
+			t.last += ": " + e
+		}
+	}
+	t.log.WithLevel(level).Fields(fields).Msg(message)
+}
+
+// explain adds the child's last words to how it ended. It is called after the
+// copying is over.
+func (t *logTail) explain(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if len(t.part) > 0 {
+		t.line(t.part)
+		t.part = nil
+	}
+	if t.last == "" {
+		return err
+	}
+	return fmt.Errorf("%w; its last words: %.500s", err, t.last)
+}

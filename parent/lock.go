@@ -1,0 +1,64 @@
+package parent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockDirs is where the lock may be, the first that exists. Every user must
+// come to the same one: two runs at once would see each other's leaks.
+var lockDirs = []string{"/run/lock", "/run", "/tmp"}
+
+// Lock takes the machine's lock: one run at a time. It does not wait. The
+// error of a second run names the process that holds it.
+func Lock() (unlock func(), err error) {
+	for _, dir := range lockDirs {
+		if st, err := os.Stat(dir); err == nil && st.IsDir() {
+			return lockFile(filepath.Join(dir, "netns-verify.lock"))
+		}
+	}
+	return nil, fmt.Errorf("take the machine's lock: none of %s exists", strings.Join(lockDirs, ", "))
+}
+
+func lockFile(path string) (unlock func(), err error) {
+	f, err := openLock(path)
+	if err != nil {
+		return nil, fmt.Errorf("take the machine's lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer func() { _ = f.Close() }()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("take the machine's lock: %w", &fs.PathError{Op: "flock", Path: path, Err: err})
+		}
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
+		return nil, fmt.Errorf("another run (pid %s) holds %s: wait for it or end it",
+			strings.TrimSpace(string(pid)), path)
+	}
+	// The pid is for the message above only; another user's file is locked all the same.
+	if f.Truncate(0) == nil {
+		_, _ = f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// openLock opens without O_CREAT first: in a sticky directory, root may not
+// open another user's file with it (fs.protected_regular, proc_sys_fs(5)).
+func openLock(path string) (*os.File, error) {
+	for _, flags := range []int{os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREATE | os.O_EXCL} {
+		f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0o644)
+		if err == nil {
+			return f, nil
+		}
+		if flags&os.O_CREATE != 0 {
+			return nil, err
+		}
+	}
+	return nil, nil // not reached: the last flags create
+}

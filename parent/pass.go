@@ -1,0 +1,110 @@
+package parent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// pass writes the whole plan once, in one order, in one writer.
+func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
+	r.enter(phase, "")
+	r.passes++
+	p := &passState{run: r}
+	batches := o.batches(r.o.BatchSize)
+	for i, batch := range batches {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		r.progress(i, len(batches), "")
+		if err := p.batch(ctx, w, batch); err != nil {
+			return err
+		}
+		r.batches++
+	}
+	r.progress(len(batches), len(batches), "")
+	if err := w.quit(); err != nil {
+		return err
+	}
+	if err := p.deferred(ctx); err != nil {
+		return err
+	}
+	return p.judgeLater(ctx)
+}
+
+// passState is what attribution needs to know of one pass.
+type passState struct {
+	*run
+	history []write
+	// late is the effects that their batch alone does not reproduce.
+	late []lateEffect
+}
+
+// lateEffect is an effect with the length of the history when it was seen.
+type lateEffect struct {
+	effect
+	after int
+}
+
+// batch has one batch written, sweeps, and attributes what changed.
+func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
+	items := make([]protocol.Item, len(batch))
+	for i, index := range batch {
+		items[i] = p.item(p.plan[index], p.phase)
+	}
+	ws, err := w.perturb(items)
+	p.record(ws, batch)
+	if err != nil {
+		return err
+	}
+	effects, err := p.sweepAll()
+	if err != nil {
+		return err
+	}
+	if effects = p.notable(effects, ws); len(effects) == 0 {
+		return nil
+	}
+	for _, e := range effects {
+		p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("effect")
+	}
+	p.progress(0, 0, fmt.Sprintf("attributing %d effects", len(effects)))
+	return p.attribute(ctx, effects, ws)
+}
+
+// record keeps a batch's writes and, of the first pass, the values that took effect.
+func (p *passState) record(ws []write, batch []int) {
+	for i, w := range ws {
+		ws[i].observed = p.observed(w.key)
+		if p.secrets.keys[w.key] {
+			p.secrets.value(w.value)
+			p.secrets.value(w.after.Value)
+		}
+	}
+	p.history = append(p.history, ws...)
+	p.writes = append(p.writes, ws...)
+	if p.phase != PhaseForward {
+		return
+	}
+	byKey := map[sysctl.Key]int{}
+	for _, index := range batch {
+		byKey[p.plan[index].entry.Key] = index
+	}
+	for _, w := range ws {
+		if index, ok := byKey[w.key]; ok && w.perturbed() {
+			p.plan[index].effective = w.value
+		}
+	}
+}
+
+// notable leaves out what restless keys do by themselves: only one that took
+// on a value written to the same key in this batch is worth a look.
+func (r *run) notable(effects []effect, ws []write) []effect {
+	return slices.DeleteFunc(effects, func(e effect) bool {
+		return r.restless[e.place] && !slices.ContainsFunc(ws, func(w write) bool {
+			return w.key == e.key && w.after == e.after && w.perturbed()
+		})
+	})
+}

@@ -1,0 +1,136 @@
+package parent
+
+import (
+	"slices"
+
+	"github.com/netns-verify/netns-verify/internal/known"
+	"github.com/netns-verify/netns-verify/internal/perturb"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// planned is what is to be done with one writable key.
+type planned struct {
+	entry sysctl.Entry
+	// up and down are the candidates of the two passes; both empty where skip says why.
+	up, down   []string
+	disruptive bool
+	skip       report.Reason
+	// effective is the value that took effect in the first pass.
+	effective string
+}
+
+// makePlan chooses candidates for every key that the writer may write.
+func (r *run) makePlan() {
+	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog()}
+	for _, e := range r.writerBase {
+		if e.State.OK() {
+			facts.Values[e.Key] = e.State.Value
+		}
+	}
+	for _, e := range r.writerBase {
+		if e.Writable() {
+			r.plan = append(r.plan, r.planKey(e, facts))
+		}
+	}
+}
+
+func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
+	p := planned{entry: e, disruptive: perturb.Disruptive(e.Key)}
+	if !r.included(e.Key) {
+		p.skip = report.ReasonExcluded
+		return p
+	}
+	if l, ok := known.OneWay(e.Key); ok && !r.o.AllowOneWay && r.host.Expected(e.Key).Value != l.Latched {
+		p.skip = report.ReasonOneWay
+		return p
+	}
+	s := perturb.Subject{Key: e.Key, Mode: e.Mode, State: e.State, Observed: []sysctl.State{
+		r.host.Expected(e.Key), r.siblingBase[e.Key].State,
+	}}
+	p.up = perturb.Candidates(s, facts)
+	s.Prefer = perturb.Down
+	p.down = perturb.Candidates(s, facts)
+	if len(p.up) == 0 {
+		p.skip = report.ReasonNoCandidate
+	}
+	return p
+}
+
+func (r *run) included(k sysctl.Key) bool {
+	match := func(g sysctl.Glob) bool { return g.Match(k) }
+	return (len(r.o.Include) == 0 || slices.ContainsFunc(r.o.Include, match)) &&
+		!slices.ContainsFunc(r.o.Exclude, match)
+}
+
+// order is the indices of the plan's keys in the order of a pass.
+type order struct{ normal, disruptive []int }
+
+// order shuffles the plan. Keys that disrupt go last.
+func (r *run) order() order {
+	var o order
+	for i, p := range r.plan {
+		switch {
+		case p.skip != "":
+		case p.disruptive:
+			o.disruptive = append(o.disruptive, i)
+		default:
+			o.normal = append(o.normal, i)
+		}
+	}
+	for _, s := range [][]int{o.normal, o.disruptive} {
+		r.rng.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
+	}
+	return o
+}
+
+// reversed is the order of the second pass: a leak that one key causes and
+// another undoes shows in one of the two. Keys that disrupt stay last: each is
+// swept alone, so that nothing can hide it.
+func (o order) reversed() order {
+	n, d := slices.Clone(o.normal), slices.Clone(o.disruptive)
+	slices.Reverse(n)
+	slices.Reverse(d)
+	return order{n, d}
+}
+
+// batches cuts an order into what is written between two sweeps.
+func (o order) batches(size int) [][]int {
+	return append(slices.Collect(slices.Chunk(o.normal, size)), slices.Collect(slices.Chunk(o.disruptive, 1))...)
+}
+
+// item is a key's part of a batch. In the second pass the key is first given
+// the value that took effect in the first one (in another order it may show
+// what was hidden), then one in the other direction.
+func (r *run) item(p planned, pass Phase) protocol.Item {
+	it := protocol.Item{Key: string(p.entry.Key), Want: 1}
+	candidates := p.up
+	if pass == PhaseReverse {
+		candidates = p.down
+		if p.effective != "" {
+			it.Want = 2
+			candidates = append([]string{p.effective},
+				slices.DeleteFunc(slices.Clone(p.down), func(c string) bool { return c == p.effective })...)
+		}
+	}
+	for _, c := range candidates {
+		it.Candidates = append(it.Candidates, protocol.Value(c))
+	}
+	for _, st := range r.observed(p.entry.Key) {
+		it.Avoid = append(it.Avoid, protocol.Value(st.Value))
+	}
+	return it
+}
+
+// observed is what the observers read of a key now, where they can.
+func (r *run) observed(k sysctl.Key) []sysctl.State {
+	var out []sysctl.State
+	if st := r.host.Expected(k); st.OK() {
+		out = append(out, st)
+	}
+	if e, ok := r.siblingBase[k]; ok && e.State.OK() && !slices.Contains(out, e.State) {
+		out = append(out, e.State)
+	}
+	return out
+}

@@ -1,0 +1,43 @@
+package parent
+
+import (
+	"fmt"
+	"strings"
+)
+
+// reproducer is a shell line that shows the leak with unshare(1) and sysctl(8)
+// alone; empty where no cause is known.
+func (r *run) reproducer(l *leak) string {
+	if len(l.cause) == 0 || len(l.effects) == 0 {
+		return ""
+	}
+	var sets []string
+	for _, w := range l.cause {
+		value := w.value
+		if r.secrets.hides(w.key, value) {
+			value = "VALUE"
+		}
+		sets = append(sets, "sysctl -qw "+quote(w.key.Dotted()+"="+value))
+	}
+	cause := "unshare -n " + sets[0]
+	if len(sets) > 1 {
+		cause = "unshare -n sh -c " + quote(strings.Join(sets, "; "))
+	}
+	e := l.effects[0]
+	look := "sysctl " + quote(e.key.Dotted())
+	switch e.observer {
+	case observerSibling:
+		return "unshare -n sh -c " + quote(fmt.Sprintf("%s; %s; %s", look, cause, look))
+	case observerLater:
+		return fmt.Sprintf("unshare -n %s; %s; unshare -n %s", look, cause, look)
+	}
+	return fmt.Sprintf("%s; %s; %s", look, cause, look)
+}
+
+// quote makes one shell word.
+func quote(s string) string {
+	if s != "" && !strings.ContainsAny(s, " \t\n'\"\\$`!*?[]{}()<>|&;~#") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,142 @@
+package parent
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/known"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// writerRoot is the only kind of writer so far: root in a namespace that the
+// initial user namespace owns.
+const writerRoot = "root"
+
+// report puts together what the run found out.
+func (r *run) report(reached Phase) *report.Report {
+	rep := &report.Report{
+		SchemaVersion: report.SchemaVersion,
+		Run: report.Run{
+			Seed: r.o.Seed, Writers: []string{writerRoot}, Passes: r.passes, Batches: r.batches,
+			Replays: r.replays, ReplaysExhausted: r.exhausted, SettleMS: r.o.Settle.Milliseconds(),
+			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun,
+		},
+		Warnings: r.warnings,
+	}
+	for _, l := range r.leaks {
+		rep.Leaks = append(rep.Leaks, r.reportLeak(l))
+	}
+	for _, f := range r.foreign {
+		if r.confirmedAt(f.place) {
+			continue // a cause was found for it after all
+		}
+		e := r.reportEffect(f.effect)
+		e.Phase, e.Why = string(f.phase), f.why
+		rep.Unconfirmed = append(rep.Unconfirmed, e)
+	}
+	r.reportKeys(rep)
+	if r.o.DryRun {
+		rep.Plan = r.reportPlan()
+	}
+	rep.Normalize()
+	return rep
+}
+
+func (r *run) reportLeak(l *leak) report.Leak {
+	out := report.Leak{
+		Cause: r.reportCauses(l.cause), Via: "path", DelayMS: l.delay.Milliseconds(),
+		Restored: true, Reproducer: r.reproducer(l),
+		Evidence: report.Evidence{
+			Status: map[status]report.Status{
+				statusConfirmed: report.StatusConfirmed, statusOneWay: report.StatusOneWay, statusUnresolved: report.StatusUnresolved,
+			}[l.status],
+			Rounds: l.rounds, Matched: l.matched, Shams: l.shams, Why: l.why, Candidates: r.reportCauses(l.candidates),
+		},
+	}
+	var effects []sysctl.Key
+	for _, e := range l.effects {
+		out.Effects = append(out.Effects, r.reportEffect(e))
+		effects = append(effects, e.key)
+		lost := func(n report.NotRestored) bool { return n.Key == string(e.key) }
+		if e.observer == observerHost && (r.stuck[e.key] || slices.ContainsFunc(r.lost, lost)) {
+			out.Restored = false
+		}
+	}
+	out.Known = known.Match(keysOf(l.cause), effects)
+	return out
+}
+
+func (r *run) reportCauses(ws []write) []report.Cause {
+	var out []report.Cause
+	for _, w := range ws {
+		out = append(out, report.Cause{Key: string(w.key), Attempt: r.reportAttempt(w), Writer: writerRoot})
+	}
+	return out
+}
+
+func (r *run) reportAttempt(w write) report.Attempt {
+	v, after := r.shown(w.key, sysctl.State{Value: w.value}), r.shown(w.key, w.after)
+	a := report.Attempt{Value: v.Text, ValueB64: v.B64, After: after.Text, AfterB64: after.B64}
+	if w.errno != 0 {
+		a.Errno = errnoName(w.errno)
+	}
+	return a
+}
+
+func (r *run) reportEffect(e effect) report.Effect {
+	out := report.Effect{Observer: e.observer, Kind: report.KindChanged, What: "sysctl", Key: string(e.key)}
+	switch {
+	case e.before == absent:
+		out.Kind = report.KindAppeared
+	case e.after == absent:
+		out.Kind = report.KindDisappeared
+	}
+	out.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
+	return out
+}
+
+func (r *run) reportPlan() []report.Planned {
+	var out []report.Planned
+	number := map[int]int{}
+	for i, batch := range r.order().batches(r.o.BatchSize) {
+		for _, index := range batch {
+			number[index] = i + 1
+		}
+	}
+	for i, p := range r.plan {
+		entry := report.Planned{Key: string(p.entry.Key), Batch: number[i], Why: string(p.skip)}
+		for _, c := range p.up {
+			entry.Candidates = append(entry.Candidates, r.shown(p.entry.Key, sysctl.State{Value: c}).String())
+		}
+		out = append(out, entry)
+	}
+	return out
+}
+
+func (r *run) view(e sysctl.Entry) report.View {
+	s := r.shown(e.Key, e.State)
+	return report.View{Mode: fmt.Sprintf("%04o", uint32(e.Mode)), Value: s.Text, ValueB64: s.B64, Errno: s.Errno}
+}
+
+func (r *run) known(k sysctl.Key) bool {
+	if r.host == nil {
+		return false
+	}
+	_, found := slices.BinarySearchFunc(r.host.Baseline(), k, func(e sysctl.Entry, k sysctl.Key) int {
+		return compareKeys(e.Key, k)
+	})
+	return found
+}
+
+func errnoName(n syscall.Errno) string {
+	if name := unix.ErrnoName(n); name != "" {
+		return name
+	}
+	return fmt.Sprintf("errno %d", int(n))
+}
+
+var absent = sysctl.Absent

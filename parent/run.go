@@ -1,0 +1,142 @@
+package parent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// run is one run: what is known so far, and the children that live as long.
+type run struct {
+	o   Options
+	m   Machine
+	log zerolog.Logger
+	rng *rand.Rand
+
+	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
+	sibling     *client
+	control     *client
+	siblingBase map[sysctl.Key]sysctl.Entry
+	controlBase map[sysctl.Key]sysctl.Entry
+	writerBase  sysctl.Snapshot
+
+	restless map[place]bool // changed without any write
+	varies   map[sysctl.Key]bool
+
+	plan     []planned
+	phase    Phase
+	passes   int
+	batches  int
+	replays  int
+	writes   []write // of the passes, not of replays
+	leaks    []*leak
+	foreign  []foreign
+	stuck    map[sysctl.Key]bool // host keys that cannot be put back
+	noise    noise
+	forced   map[sysctl.Key]sysctl.State // host values that were overwritten as an experiment
+	lost     []report.NotRestored
+	warnings []string
+	secrets  *secrets
+	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
+	exhausted, aborted bool
+}
+
+// foreign is an effect that no write explains.
+type foreign struct {
+	effect
+	phase Phase
+	why   string
+}
+
+// Run does one run. The report is never nil: with an error it says what was
+// learnt until then. An error means that the run could not verify, or was
+// stopped (the context's cause is in it); the host has been restored by then,
+// or the report's NotRestored says what was not.
+func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
+	o = o.withDefaults()
+	r := &run{
+		o: o, m: m, log: o.Logger,
+		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
+		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
+		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key]sysctl.State{},
+		secrets: newSecrets(),
+	}
+	err := r.all(ctx)
+	r.aborted = err != nil
+	if r.host != nil {
+		if ferr := r.finish(err != nil); ferr != nil {
+			err = errors.Join(err, ferr)
+		}
+		_ = r.host.Close()
+	}
+	reached := r.phase
+	if err == nil {
+		r.enter(PhaseReport, "")
+		reached = PhaseReport
+	}
+	return r.report(reached), err
+}
+
+func (r *run) all(ctx context.Context) error {
+	w, err := r.survey(ctx)
+	if err != nil {
+		return fmt.Errorf("survey: %w", err)
+	}
+	defer w.abandon()
+	r.enter(PhasePlan, "")
+	r.makePlan()
+	if r.o.DryRun {
+		return w.quit()
+	}
+	order := r.order()
+	if err := r.pass(ctx, PhaseForward, w, order); err != nil {
+		return err
+	}
+	w2, err := r.start(ctx, RoleWriter)
+	if err != nil {
+		return err
+	}
+	defer w2.abandon()
+	return r.pass(ctx, PhaseReverse, w2, order.reversed())
+}
+
+func (r *run) enter(p Phase, doing string) {
+	if r.phase != p {
+		r.log.Info().Str("phase", string(p)).Msg("phase")
+	}
+	r.phase = p
+	r.progress(0, 0, doing)
+}
+
+func (r *run) progress(done, total int, doing string) {
+	if r.o.Progress != nil {
+		r.o.Progress(Progress{Phase: r.phase, Done: done, Total: total, Doing: doing, Leaks: len(r.leaks)})
+	}
+}
+
+func (r *run) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !slices.Contains(r.warnings, text) {
+		r.warnings = append(r.warnings, text)
+		r.log.Warn().Str("phase", string(r.phase)).Msg(text)
+	}
+}
+
+func (r *run) start(ctx context.Context, role Role) (*client, error) {
+	return startClient(ctx, r.m, role, r.o.Deadline)
+}
+
+// stopped is the error of a run that was asked to stop.
+func stopped(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped: %w", context.Cause(ctx))
+	}
+	return nil
+}

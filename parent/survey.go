@@ -1,0 +1,126 @@
+package parent
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// idleSweeps is how often everybody is swept before anything is written: what
+// changes then changes by itself.
+const idleSweeps = 2
+
+// survey snapshots the host before the first clone, starts the children that
+// stay, and finds restless keys. It returns the first writer.
+func (r *run) survey(ctx context.Context) (*client, error) {
+	r.enter(PhaseSurvey, "")
+	var err error
+	if r.host, err = sysctl.NewSweeper(r.m.Host()); err != nil {
+		return nil, fmt.Errorf("host: %w", err)
+	}
+	started, err := r.startSurveyed(ctx, RoleWriter, RoleSibling, RoleControl)
+	if err != nil {
+		return nil, err
+	}
+	w := started[0].client
+	r.writerBase = started[0].base
+	r.sibling, r.siblingBase = started[1].client, started[1].base.Map()
+	r.control, r.controlBase = started[2].client, started[2].base.Map()
+	r.secrets.learn(r.host.Baseline())
+	r.secrets.learn(r.writerBase)
+	for k, e := range r.controlBase {
+		if s, ok := r.siblingBase[k]; !ok || s.State != e.State {
+			r.varies[k] = true // two fresh namespaces differ here
+		}
+	}
+	for range idleSweeps {
+		if err := stopped(ctx); err != nil {
+			w.abandon()
+			return nil, err
+		}
+		effects, err := r.sweepAll()
+		if err != nil {
+			w.abandon()
+			return nil, err
+		}
+		for _, e := range effects {
+			r.restless[e.place] = true
+			r.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("restless key")
+			if e.observer == observerHost {
+				r.host.Expect(e.key, e.after)
+			}
+		}
+	}
+	return w, nil
+}
+
+// surveyed is a child that has told all its keys.
+type surveyed struct {
+	client *client
+	base   sysctl.Snapshot
+	err    error
+}
+
+// startSurveyed starts children of these roles at once. On error none is left.
+func (r *run) startSurveyed(ctx context.Context, roles ...Role) ([]surveyed, error) {
+	out := make([]surveyed, len(roles))
+	done := make(chan struct{})
+	for i, role := range roles {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			s := &out[i]
+			if s.client, s.err = r.start(ctx, role); s.err == nil {
+				s.base, s.err = s.client.survey()
+			}
+		}()
+	}
+	for range roles {
+		<-done
+	}
+	for i := range out {
+		if out[i].err != nil {
+			for _, s := range out {
+				if s.client != nil {
+					s.client.abandon()
+				}
+			}
+			return nil, out[i].err
+		}
+	}
+	return out, nil
+}
+
+// sweepAll sweeps the host and the sibling, at the same time. Restless places
+// are in it.
+func (r *run) sweepAll() ([]effect, error) {
+	type result struct {
+		changes []sysctl.Change
+		err     error
+	}
+	sibling := make(chan result, 1)
+	go func() {
+		changes, err := r.sibling.sweep()
+		sibling <- result{changes, err}
+	}()
+	changes, err := r.host.Sweep()
+	s := <-sibling
+	if err != nil {
+		return nil, fmt.Errorf("host: %w", err)
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	return append(effectsOf(observerHost, changes), effectsOf(observerSibling, s.changes)...), nil
+}
+
+// steady leaves restless places out.
+func (r *run) steady(effects []effect) []effect {
+	var out []effect
+	for _, e := range effects {
+		if !r.restless[e.place] {
+			out = append(out, e)
+		}
+	}
+	return out
+}

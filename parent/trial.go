@@ -1,0 +1,185 @@
+package parent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// trial is one replay in a fresh writer, between two looks at the observers.
+// The host is as expected before it, and is reset after it.
+type trial struct {
+	writes []write
+	// as is what restless keys are judged by: the writes, or in a sham round
+	// those that were not made.
+	as []write
+	// settle is how long to wait between the writes and the look.
+	settle time.Duration
+	// later also makes a namespace after the writes and compares it with one
+	// made before them.
+	later bool
+	// idle looks once more before the writes.
+	idle bool
+}
+
+// outcome is what a trial showed.
+type outcome struct {
+	effects []effect
+	// idle is what changed before anything was written.
+	idle []effect
+}
+
+// errBudget ends an attribution: the run has used up its replays.
+var errBudget = errors.New("the budget of replays is used up")
+
+// try makes one trial.
+func (r *run) try(ctx context.Context, t trial) (outcome, error) {
+	if err := stopped(ctx); err != nil {
+		return outcome{}, err
+	}
+	if r.replays >= r.o.MaxReplays {
+		return outcome{}, errBudget
+	}
+	r.replays++
+	out, err := r.tryOnce(context.WithoutCancel(ctx), t)
+	if err != nil {
+		return out, fmt.Errorf("replay: %w", err)
+	}
+	off, err := r.reset(ctx, t.writes)
+	if err != nil {
+		return out, fmt.Errorf("reset: %w", err)
+	}
+	for _, e := range off {
+		// It came back each time until now: a latch, or somebody else's change.
+		r.giveUp(e, t.writes)
+	}
+	return out, nil
+}
+
+func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
+	roles := []Role{RoleSibling}
+	if t.later {
+		roles = append(roles, RoleControl)
+	}
+	writer := make(chan error, 1)
+	var w *client
+	go func() {
+		var err error
+		w, err = r.start(ctx, RoleWriter)
+		writer <- err
+	}()
+	others, err := r.startSurveyed(ctx, roles...)
+	if werr := <-writer; werr != nil {
+		abandonAll(others)
+		return out, werr
+	}
+	defer w.abandon()
+	defer abandonAll(others)
+	if err != nil {
+		return out, err
+	}
+	sibling := others[0].client
+	look := func(as []write) ([]effect, error) {
+		changes, err := sibling.sweep()
+		if err != nil {
+			return nil, err
+		}
+		host, err := r.host.Sweep()
+		if err != nil {
+			return nil, fmt.Errorf("host: %w", err)
+		}
+		return r.notable(append(effectsOf(observerHost, host), effectsOf(observerSibling, changes)...), as), nil
+	}
+	if t.idle {
+		if out.idle, err = look(nil); err != nil {
+			return out, err
+		}
+	}
+	done := t.as
+	if len(t.writes) > 0 {
+		if done, err = w.replay(t.writes); err != nil {
+			return out, err
+		}
+	}
+	if t.settle > 0 {
+		time.Sleep(t.settle)
+	}
+	if out.effects, err = look(done); err != nil {
+		return out, err
+	}
+	if err := w.quit(); err != nil {
+		return out, err
+	}
+	if t.later {
+		later, err := r.laterEffects(ctx, others[1].base.Map())
+		if err != nil {
+			return out, err
+		}
+		out.effects = append(out.effects, later...)
+		if err := r.undoTemplate(ctx, t.writes); err != nil {
+			return out, err
+		}
+	}
+	for _, o := range others {
+		if err := o.client.quit(); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func abandonAll(children []surveyed) {
+	for _, c := range children {
+		if c.client != nil {
+			c.client.abandon()
+		}
+	}
+}
+
+// laterEffects makes a namespace now and compares it with one made before.
+func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {
+	s, err := r.startSurveyed(ctx, RoleLater)
+	if err != nil {
+		return nil, err
+	}
+	if err := s[0].client.quit(); err != nil {
+		return nil, err
+	}
+	var effects []effect
+	now := s[0].base.Map()
+	for _, e := range s[0].base {
+		was, ok := before[e.Key]
+		if !ok {
+			was.State = sysctl.Absent
+		}
+		if was.State != e.State && !r.varies[e.Key] {
+			effects = append(effects, effect{place{observerLater, e.Key}, was.State, e.State})
+		}
+	}
+	for _, k := range sortedKeys(before) {
+		if _, ok := now[k]; !ok && !r.varies[k] {
+			effects = append(effects, effect{place{observerLater, k}, before[k].State, sysctl.Absent})
+		}
+	}
+	return effects, nil
+}
+
+// undoTemplate gives the writes' keys their original values in a fresh writer:
+// what they changed for later namespaces cannot be restored otherwise.
+func (r *run) undoTemplate(ctx context.Context, ws []write) error {
+	if len(ws) == 0 {
+		return nil
+	}
+	w, err := r.start(ctx, RoleWriter)
+	if err != nil {
+		return err
+	}
+	defer w.abandon()
+	if _, err := w.replay(r.originals(ws)); err != nil {
+		return err
+	}
+	return w.quit()
+}

@@ -1,0 +1,83 @@
+package parent
+
+import (
+	"io/fs"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// write is one attempt in a writer, accepted or rejected.
+type write struct {
+	key           sysctl.Key
+	value         string
+	errno         syscall.Errno
+	before, after sysctl.State
+	at            time.Time
+	// observed is the observers' states of the key when it was written.
+	observed []sysctl.State
+}
+
+// perturbed tells that the write took effect in the writer.
+func (w write) perturbed() bool { return w.after != w.before }
+
+// The observers, as the report names them.
+const (
+	observerHost    = "host"
+	observerSibling = "sibling"
+	observerLater   = "later"
+)
+
+// place is where an effect shows.
+type place struct {
+	observer string
+	key      sysctl.Key
+}
+
+// effect is a place that is not as it was.
+type effect struct {
+	place
+	before, after sysctl.State
+}
+
+func effectsOf(observer string, changes []sysctl.Change) []effect {
+	effects := make([]effect, len(changes))
+	for i, c := range changes {
+		effects[i] = effect{place{observer, c.Key}, c.Before, c.After}
+	}
+	return effects
+}
+
+func placesOf(effects []effect) []place {
+	ps := make([]place, len(effects))
+	for i, e := range effects {
+		ps[i] = e.place
+	}
+	return ps
+}
+
+func hasPlace(effects []effect, p place) bool {
+	return slices.ContainsFunc(effects, func(e effect) bool { return e.place == p })
+}
+
+// keysOf is the distinct keys of some writes, in the order of their first write.
+func keysOf(ws []write) []sysctl.Key {
+	var keys []sysctl.Key
+	seen := map[sysctl.Key]bool{}
+	for _, w := range ws {
+		if !seen[w.key] {
+			seen[w.key] = true
+			keys = append(keys, w.key)
+		}
+	}
+	return keys
+}
+
+// without is the writes to other keys than these.
+func without(ws []write, keys map[sysctl.Key]bool) []write {
+	return slices.DeleteFunc(slices.Clone(ws), func(w write) bool { return keys[w.key] })
+}
+
+func fileMode(m uint32) fs.FileMode { return fs.FileMode(m) & 0o7777 }
