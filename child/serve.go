@@ -89,7 +89,7 @@ func (s *server) survey() error {
 	for part := range slices.Chunk(s.sweeper.Baseline(), entriesPerMessage) {
 		m := &protocol.Entries{Entries: make([]protocol.Entry, len(part))}
 		for i, e := range part {
-			m.Entries[i] = protocol.Entry{Key: string(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)}
+			m.Entries[i] = protocol.Entry{Key: protocol.Bytes(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)}
 		}
 		if err := s.conn.Send(protocol.Reply{Entries: m}); err != nil {
 			return err
@@ -108,7 +108,7 @@ func (s *server) sweep() error {
 	}
 	m := &protocol.Changes{Changes: make([]protocol.Change, len(changes))}
 	for i, c := range changes {
-		m.Changes[i] = protocol.Change{Key: string(c.Key), Before: protocol.FromState(c.Before), After: protocol.FromState(c.After)}
+		m.Changes[i] = protocol.Change{Key: protocol.Bytes(c.Key), Before: protocol.FromState(c.Before), After: protocol.FromState(c.After)}
 	}
 	return s.conn.Send(protocol.Reply{Changes: m})
 }

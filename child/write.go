@@ -33,7 +33,7 @@ func (s *server) perturbKey(it protocol.Item) error {
 		if err != nil {
 			return err
 		}
-		if after.OK() && after != before && !slices.Contains(it.Avoid, protocol.Value(after.Value)) {
+		if after.OK() && after != before && !slices.Contains(it.Avoid, protocol.Bytes(after.Value)) {
 			effective++
 		}
 	}
@@ -52,11 +52,11 @@ func (s *server) replay(p *protocol.Replay) error {
 }
 
 // write makes one attempt and streams its result; only a broken pipe is an error.
-func (s *server) write(key sysctl.Key, v protocol.Value, before sysctl.State) (after sysctl.State, err error) {
+func (s *server) write(key sysctl.Key, v protocol.Bytes, before sysctl.State) (after sysctl.State, err error) {
 	werr := s.tree.Write(key, string(v))
 	after = s.tree.Read(key)
 	return after, s.conn.Send(protocol.Reply{Write: &protocol.Write{
-		Key: string(key), Value: v, Error: protocol.FromError(werr),
+		Key: protocol.Bytes(key), Value: v, Error: protocol.FromError(werr),
 		Before: protocol.FromState(before), After: protocol.FromState(after),
 	}})
 }

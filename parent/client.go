@@ -174,7 +174,7 @@ func (c *client) perturb(items []protocol.Item) ([]write, error) {
 func (c *client) replay(ws []write) ([]write, error) {
 	m := &protocol.Replay{Writes: make([]protocol.Assign, len(ws))}
 	for i, w := range ws {
-		m.Writes[i] = protocol.Assign{Key: string(w.key), Value: protocol.Value(w.value)}
+		m.Writes[i] = protocol.Assign{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.value)}
 	}
 	return c.writes("replay", protocol.Request{Replay: m})
 }

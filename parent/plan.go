@@ -104,7 +104,7 @@ func (o order) batches(size int) [][]int {
 // the value that took effect in the first one (in another order it may show
 // what was hidden), then one in the other direction.
 func (r *run) item(p planned, pass Phase) protocol.Item {
-	it := protocol.Item{Key: string(p.entry.Key), Want: 1}
+	it := protocol.Item{Key: protocol.Bytes(p.entry.Key), Want: 1}
 	candidates := p.up
 	if pass == PhaseReverse {
 		candidates = p.down
@@ -115,10 +115,10 @@ func (r *run) item(p planned, pass Phase) protocol.Item {
 		}
 	}
 	for _, c := range candidates {
-		it.Candidates = append(it.Candidates, protocol.Value(c))
+		it.Candidates = append(it.Candidates, protocol.Bytes(c))
 	}
 	for _, st := range r.observed(p.entry.Key) {
-		it.Avoid = append(it.Avoid, protocol.Value(st.Value))
+		it.Avoid = append(it.Avoid, protocol.Bytes(st.Value))
 	}
 	return it
 }

@@ -47,7 +47,7 @@ type Entries struct {
 
 // Entry is one key as found.
 type Entry struct {
-	Key   string `json:"key"`
+	Key   Bytes  `json:"key"`
 	Mode  uint32 `json:"mode"`
 	State State  `json:"state"`
 }
@@ -59,11 +59,11 @@ type Perturb struct {
 
 // Item is one key of a batch.
 type Item struct {
-	Key string `json:"key"`
+	Key Bytes `json:"key"`
 	// Candidates are tried in order until Want of them took effect.
-	Candidates []Value `json:"candidates"`
+	Candidates []Bytes `json:"candidates"`
 	// Avoid is the observers' values: to read one of those back shows nothing.
-	Avoid []Value `json:"avoid,omitempty"`
+	Avoid []Bytes `json:"avoid,omitempty"`
 	Want  int     `json:"want"`
 }
 
@@ -74,14 +74,14 @@ type Replay struct {
 
 // Assign is one value for one key.
 type Assign struct {
-	Key   string `json:"key"`
-	Value Value  `json:"value"`
+	Key   Bytes `json:"key"`
+	Value Bytes `json:"value"`
 }
 
 // Write is the result of one write, accepted or rejected, streamed as it happens.
 type Write struct {
-	Key   string `json:"key"`
-	Value Value  `json:"value"`
+	Key   Bytes `json:"key"`
+	Value Bytes `json:"value"`
 	// Error is the rejection; nil where the kernel accepted the write.
 	Error  *Error `json:"error,omitempty"`
 	Before State  `json:"before"`
@@ -98,9 +98,9 @@ type Changes struct {
 
 // Change is one key that is not as it was.
 type Change struct {
-	Key    string `json:"key"`
-	Before State  `json:"before"`
-	After  State  `json:"after"`
+	Key    Bytes `json:"key"`
+	Before State `json:"before"`
+	After  State `json:"after"`
 }
 
 // Quit asks the child to say done and exit.
@@ -111,12 +111,12 @@ type Done struct{}
 
 // State is sysctl.State on the wire.
 type State struct {
-	Value Value `json:"value,omitzero"`
+	Value Bytes `json:"value,omitzero"`
 	Errno uint  `json:"errno,omitempty"`
 }
 
 // FromState and its inverse carry a state across.
-func FromState(s sysctl.State) State { return State{Value(s.Value), uint(s.Errno)} }
+func FromState(s sysctl.State) State { return State{Bytes(s.Value), uint(s.Errno)} }
 
 // State is the inverse of FromState.
 func (s State) State() sysctl.State {

@@ -19,12 +19,19 @@ type kept struct {
 	proc *Proc
 	fds  map[Key]int
 	room int
+	buf  []byte
 }
 
 // Keep returns a reader that keeps as many descriptors as RLIMIT_NOFILE has
 // room for and opens anew beyond that. It is not for concurrent use.
 func (p *Proc) Keep() Reader {
-	return &kept{proc: p, fds: map[Key]int{}, room: roomForDescriptors()}
+	r := &kept{proc: p, fds: map[Key]int{}, buf: make([]byte, firstRead)}
+	// Only procfs tells through an old descriptor that its key is gone.
+	var st unix.Statfs_t
+	if unix.Statfs(p.root, &st) == nil && st.Type == unix.PROC_SUPER_MAGIC {
+		r.room = roomForDescriptors()
+	}
+	return r
 }
 
 func roomForDescriptors() int {
@@ -49,7 +56,7 @@ var growTable = sync.OnceFunc(func() {
 func (r *kept) Read(k Key) State {
 	fd, ok := r.fds[k]
 	if ok {
-		if st := pread(fd); st.OK() {
+		if st := pread(fd, r.buf); st.OK() {
 			return st
 		}
 		// The key may have gone and come back: only a new descriptor can tell.
@@ -61,7 +68,7 @@ func (r *kept) Read(k Key) State {
 	if err != nil {
 		return State{Errno: Errno(err)}
 	}
-	st := pread(fd)
+	st := pread(fd, r.buf)
 	if !st.OK() || r.room <= 0 {
 		_ = unix.Close(fd)
 		return st

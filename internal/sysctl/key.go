@@ -69,15 +69,16 @@ func (k Key) Dotted() string { return swap(string(k)) }
 func (k Key) Path() string { return "/proc/sys/" + string(k) }
 
 func swap(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch r {
+	b := []byte(s) // bytes: the name of a device need not be UTF-8
+	for i, c := range b {
+		switch c {
 		case '.':
-			return '/'
+			b[i] = '/'
 		case '/':
-			return '.'
+			b[i] = '.'
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }
 
 // Glob matches keys: "*" stays within one element, "**" spans elements.

@@ -28,6 +28,10 @@ const maxValue = 4 << 20
 // namespace of the calling thread: whoever uses it must stay in one namespace.
 type Proc struct{ root string }
 
+// firstRead is the size of the first buffer, in bytes: small, because the
+// kernel allocates and clears as much for every read.
+const firstRead = 4096
+
 // NewProc returns the tree below root. It reads nothing yet.
 func NewProc(root string) *Proc { return &Proc{root: filepath.Clean(root)} }
 
@@ -86,7 +90,7 @@ func (p *Proc) Read(k Key) State {
 	if err != nil {
 		return State{Errno: Errno(err)}
 	}
-	st := pread(fd)
+	st := pread(fd, make([]byte, firstRead))
 	_ = unix.Close(fd) // read-only: nothing to lose
 	return st
 }
@@ -101,22 +105,20 @@ func (p *Proc) open(k Key) (fd int, err error) {
 
 // pread reads a descriptor's whole value. sysctl handlers give all they have to
 // one read and some give nothing at an offset, so a full buffer means: once more
-// from the start, with a larger one. The first is small because the kernel
-// allocates and clears as much for every read.
-func pread(fd int) State {
-	for size := 4096; ; size *= 4 {
-		buf := make([]byte, size)
+// from the start, with a larger one.
+func pread(fd int, buf []byte) State {
+	for ; ; buf = make([]byte, 4*len(buf)) {
 		var n int
 		err := retry(func() (err error) { n, err = unix.Pread(fd, buf, 0); return err })
 		switch {
 		case err != nil:
 			return State{Errno: Errno(err)}
-		case n < size:
+		case n < len(buf):
 			if n > 0 && buf[n-1] == '\n' {
 				n--
 			}
 			return State{Value: string(buf[:n])}
-		case size > maxValue:
+		case len(buf) > maxValue:
 			return State{Errno: unix.EFBIG}
 		}
 	}
