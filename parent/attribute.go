@@ -16,18 +16,32 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 	if err != nil {
 		return err
 	}
-	persistent, err := p.renewSibling(ctx)
-	if err != nil {
-		return err
-	}
 	for _, e := range off {
 		p.giveUp(e, batch)
 	}
+	if err := p.renewSibling(ctx); err != nil {
+		return err
+	}
+	persistent, err := p.persistent(ctx, effects)
+	if err != nil {
+		return err
+	}
+	if len(persistent) > 0 {
+		if err := p.undoTemplate(ctx, batch); err != nil {
+			return err
+		}
+		if err := p.flush(ctx, batch); err != nil {
+			return err
+		}
+		if persistent, err = p.persistent(ctx, persistent); err != nil {
+			return err
+		}
+	}
 	var live []effect
-	for _, e := range effects {
+	for _, e := range p.notable(effects, batch) {
 		switch {
-		case e.observer == observerHost && hasPlace(off, e.place):
-		case e.observer == observerSibling && persistent[e.key]:
+		case e.observer == observerHost && p.stuck[e.key]:
+		case hasPlace(persistent, e.place):
 			p.oneWay(e, batch)
 		default:
 			live = append(live, e)
@@ -40,38 +54,78 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 		}
 		for _, e := range live {
 			if !explained[e.place] {
-				p.late = append(p.late, lateEffect{e, len(p.history)})
+				p.addLate(stray{e, batch})
 			}
 		}
-		_, err = p.renewSibling(ctx)
-		return err
+		if err := p.renewSibling(ctx); err != nil {
+			return err
+		}
 	}
+	p.strayedIn()
 	return nil
 }
 
-// renewSibling replaces the sibling: it is never written. It returns the keys
-// that a fresh one does not have as the first one had them.
-func (r *run) renewSibling(ctx context.Context) (map[sysctl.Key]bool, error) {
+// renewSibling replaces the sibling: it is never written.
+func (r *run) renewSibling(ctx context.Context) error {
 	s, err := r.startSurveyed(context.WithoutCancel(ctx), RoleSibling)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	old := r.sibling
-	r.sibling = s[0].client
-	base := s[0].base.Map()
-	differs := map[sysctl.Key]bool{}
-	for k, e := range base {
-		if was, ok := r.siblingBase[k]; (!ok || was.State != e.State) && !r.varies[k] {
-			differs[k] = true
+	r.sibling, r.siblingBase = s[0].client, s[0].base.Map()
+	if old == nil {
+		return nil
+	}
+	if err := r.lastSweep(old); err != nil {
+		return err
+	}
+	return old.quit()
+}
+
+// lastSweep sees what a sibling that is about to end has noticed meanwhile.
+func (r *run) lastSweep(sibling *client) error {
+	changes, err := sibling.sweep()
+	if err == nil {
+		r.strayed(r.steady(effectsOf(observerSibling, changes)), nil)
+	}
+	return err
+}
+
+// persistent is those effects on the sibling with which its successors are
+// born: they cannot be replayed, unlike those that a fresh sibling is free of.
+func (r *run) persistent(ctx context.Context, effects []effect) ([]effect, error) {
+	var born []effect
+	for _, e := range effects {
+		if e.observer == observerSibling && stateIn(r.siblingBase, e.key) == e.after && !r.varies[e.key] {
+			born = append(born, e)
 		}
 	}
-	for k := range r.siblingBase {
-		if _, ok := base[k]; !ok {
-			differs[k] = true
-		}
+	if len(born) == 0 {
+		return nil, nil
 	}
-	r.siblingBase = base
-	return differs, old.quit()
+	// Anew: a key that moves by itself may have come to the same value.
+	if err := r.renewSibling(ctx); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(born, func(e effect) bool { return stateIn(r.siblingBase, e.key) != e.after }), nil
+}
+
+func stateIn(base map[sysctl.Key]sysctl.Entry, k sysctl.Key) sysctl.State {
+	if e, ok := base[k]; ok {
+		return e.State
+	}
+	return sysctl.Absent
+}
+
+// flush waits for effects that are still to come, and resets them, so that
+// they are not blamed on the next writes.
+func (r *run) flush(ctx context.Context, suspects []write) error {
+	time.Sleep(r.o.Settle)
+	off, err := r.reset(ctx, suspects)
+	for _, e := range off {
+		r.giveUp(e, suspects)
+	}
+	return err
 }
 
 // how says in which way replays look for an effect.
@@ -93,7 +147,14 @@ func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]b
 		if len(rest) == 0 {
 			continue
 		}
-		out, err := r.try(ctx, trial{writes: rest, settle: h.settle, later: h.later})
+		t := trial{writes: rest, settle: h.settle, later: h.later}
+		out, err := r.try(ctx, t)
+		if err == nil && r.noise.loud {
+			// What others do does not come twice.
+			var again outcome
+			again, err = r.try(ctx, t)
+			out.effects = slices.DeleteFunc(out.effects, func(e effect) bool { return !hasPlace(again.effects, e.place) })
+		}
 		if err != nil {
 			return explained, r.outOfBudget(err, nil, rest)
 		}
@@ -160,7 +221,9 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 	if l == nil && err == nil && h.settle == 0 {
 		// Perhaps it comes late, and an innocent write was being looked at then.
 		h.settle = r.o.Settle
-		time.Sleep(h.settle)
+		if err := r.flush(ctx, ws); err != nil {
+			return nil, err
+		}
 		if shows, serr := r.shows(ctx, e.place, ws, h); serr != nil || !shows {
 			return nil, serr
 		}
@@ -171,6 +234,17 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 
 func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
 	set, err := r.minimal(ctx, e.place, ws, h)
+	if err == nil && len(set) > 1 && h.settle == 0 {
+		// Several writes may be nothing but the time that the effect of one takes.
+		late := how{settle: r.o.Settle, later: h.later}
+		if err = r.flush(ctx, set); err != nil {
+			return nil, err
+		}
+		var fewer []write
+		if fewer, err = r.minimal(ctx, e.place, set, late); len(fewer) > 0 && len(fewer) < len(set) {
+			set, h = fewer, late
+		}
+	}
 	if err != nil || set == nil {
 		return nil, err
 	}

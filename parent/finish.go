@@ -2,6 +2,7 @@ package parent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,15 +14,58 @@ const drainDeadline = 30 * time.Second
 
 // finish ends the children, waits until their namespaces are really gone, and
 // compares the host with its first snapshot. A run that was aborted is first
-// put right. It does not listen to the run's context any more.
-func (r *run) finish(aborted bool) error {
+// put right, whether or not it was told to stop.
+func (r *run) finish(ctx context.Context, aborted bool) error {
 	r.enter(PhaseRestore, "")
-	ctx := context.Background()
 	var err error
 	if aborted {
-		err = r.putRight(ctx)
+		err = r.putRight(context.WithoutCancel(ctx))
+		r.returnForced()
 	}
-	r.returnForced()
+	r.end(ctx, aborted)
+	if !aborted {
+		var came bool
+		if came, err = r.attributeLast(ctx); came {
+			r.end(ctx, err != nil)
+		}
+	}
+	if lerr := r.lastLook(); err == nil {
+		err = lerr
+	}
+	return err
+}
+
+// attributeLast looks for causes of what changed only now that the writers'
+// namespaces are gone, and tells whether there was anything.
+func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
+	off, err := r.hostOff()
+	if err != nil || r.last == nil {
+		return false, err
+	}
+	r.last.strayedIn()
+	if len(off)+len(r.last.late) == 0 {
+		return false, nil
+	}
+	for _, e := range off {
+		r.last.addLate(stray{effect: e})
+	}
+	if err := r.last.deferred(ctx); err != nil {
+		if perr := r.putRight(context.WithoutCancel(ctx)); perr != nil {
+			err = errors.Join(err, perr)
+		}
+		return true, err
+	}
+	return true, nil
+}
+
+// end ends the children that stayed and waits until their namespaces, and
+// those of all that ended before, are gone.
+func (r *run) end(ctx context.Context, aborted bool) {
+	if r.sibling != nil && !aborted {
+		if err := r.lastSweep(r.sibling); err != nil {
+			r.warn("%v", err)
+		}
+	}
 	for _, c := range []*client{r.sibling, r.control} {
 		if c == nil {
 			continue
@@ -32,16 +76,13 @@ func (r *run) finish(aborted bool) error {
 			r.warn("%v", qerr)
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, drainDeadline, errDeadline)
+	r.sibling, r.control = nil, nil
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
 	defer cancel()
 	r.progress(0, 0, "waiting for the namespaces to be gone")
 	if derr := r.m.Drain(ctx); derr != nil {
 		r.warn("could not observe the end of the namespaces, only waited a while: %v", derr)
 	}
-	if lerr := r.lastLook(); err == nil {
-		err = lerr
-	}
-	return err
 }
 
 // putRight resets the host after a run that ended before it could attribute

@@ -1,61 +1,144 @@
 package parent
 
 import (
+	"cmp"
 	"context"
+	"path"
+	"slices"
+	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// fruitlessMost is how many histories are replayed in a pass without any
-// result before the rest is taken for others' doing.
-const fruitlessMost = 3
+// How many histories are replayed in a pass without any result before the rest
+// is taken for others' doing; fewer where others are known to be at work.
+const (
+	fruitlessMost = 20
+	fruitlessLoud = 2
+)
 
 // deferred looks for causes of the effects that their batch alone did not
 // reproduce: in the writer's whole history until then, waiting for late effects.
 func (p *passState) deferred(ctx context.Context) error {
-	fruitless := 0
+	if len(p.late) == 0 {
+		return nil
+	}
+	if err := p.awaitLate(ctx); err != nil {
+		return err
+	}
+	fruitless, most := 0, fruitlessMost
+	if p.noise.loud {
+		most = fruitlessLoud
+	}
 	for i := 0; i < len(p.late); i++ {
 		e := p.late[i]
-		if p.confirmedAt(e.place) || p.stuck[e.key] {
+		p.late[i].done = true
+		if p.confirmedAt(e.place) || p.stuck[e.key] || p.restless[e.place] {
 			continue
 		}
-		if fruitless >= fruitlessMost {
+		if fruitless >= most {
 			p.unexplained(e.effect, "replaying the writes before it did not reproduce the others, and was not tried for this one")
 			continue
 		}
-		explained, err := p.explainHistory(ctx, e)
+		explained, err := p.explainLate(ctx, e)
 		if err != nil {
 			return err
 		}
+		p.strayedIn()
 		if !explained {
 			fruitless++
 			p.unexplained(e.effect, "no replay of the writes before it reproduces it")
 		}
 	}
-	if len(p.late) > 0 {
-		p.returnForced()
-		_, err := p.renewSibling(ctx)
+	p.late = nil
+	p.returnForced()
+	return p.renewSibling(ctx)
+}
+
+// awaitLate waits for effects of the last batches that are still to come.
+func (p *passState) awaitLate(ctx context.Context) error {
+	time.Sleep(p.o.Settle)
+	off, err := p.hostOff()
+	if err != nil || len(off) == 0 {
 		return err
 	}
-	p.returnForced()
+	still, err := p.reset(ctx, p.history)
+	if err != nil {
+		return err
+	}
+	for _, e := range still {
+		p.giveUp(e, p.history)
+	}
+	for _, e := range off {
+		p.addLate(stray{effect: e})
+	}
 	return nil
 }
 
-// explainHistory replays the history without the causes already known, which
-// would only show themselves again, then with them: they may be part of a set.
-func (p *passState) explainHistory(ctx context.Context, e lateEffect) (bool, error) {
-	history := p.history[:e.after]
+// addLate defers an effect. One that is seen again before its turn is looked
+// for in the longer history.
+func (p *passState) addLate(s stray) {
+	for i, l := range p.late {
+		switch {
+		case l.place != s.place:
+		case !l.done:
+			p.late[i].history = p.history
+			return
+		case len(l.history) == len(p.history):
+			return
+		}
+	}
+	p.late = append(p.late, lateEffect{stray: s, history: p.history})
+}
+
+// stray is an effect that was not being looked for, with the writes that had
+// just been made. Those may have caused it, or others before them, late.
+type stray struct {
+	effect
+	writes []write
+}
+
+// strayed takes note of what changed during an attribution.
+func (r *run) strayed(effects []effect, ws []write) {
+	for _, e := range effects {
+		if _, ok := r.strays[e.place]; !ok && e.observer != observerLater {
+			r.strays[e.place] = stray{e, ws}
+		}
+	}
+}
+
+// strayedIn defers the strays that no leak explains by now.
+func (p *passState) strayedIn() {
+	places := make([]place, 0, len(p.strays))
+	for at := range p.strays {
+		places = append(places, at)
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.observer, b.observer), cmp.Compare(a.key, b.key))
+	})
+	for _, at := range places {
+		if !p.confirmedAt(at) && !p.restless[at] && !p.stuck[at.key] {
+			p.addLate(p.strays[at])
+		}
+	}
+	clear(p.strays)
+}
+
+// explainLate replays the writes that had just been made, then the history
+// without the causes already known, which would only show themselves again,
+// then with them: they may be part of a set.
+func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error) {
 	known := map[sysctl.Key]bool{}
 	for _, l := range p.leaks {
 		if l.status == statusConfirmed && len(keysOf(l.cause)) == 1 {
 			known[l.cause[0].key] = true
 		}
 	}
-	tries := [][]write{without(history, known)}
-	if len(tries[0]) < len(history) {
-		tries = append(tries, history)
-	}
-	for _, suspects := range tries {
+	tries := [][]write{e.writes, without(e.history, known), e.history}
+	for i, suspects := range tries {
+		if len(suspects) == 0 || i > 0 && len(suspects) == len(tries[i-1]) {
+			continue
+		}
 		explained, err := p.explain(ctx, suspects, how{settle: p.o.Settle})
 		if err != nil || explained[e.place] {
 			return explained[e.place], err
@@ -64,8 +147,16 @@ func (p *passState) explainHistory(ctx context.Context, e lateEffect) (bool, err
 	return false, nil
 }
 
-// unexplained records an effect that follows no write.
+// unexplained records an effect that follows no write; one that goes on
+// changing is one effect.
 func (r *run) unexplained(e effect, why string) {
+	for i, f := range r.foreign {
+		if f.place == e.place {
+			r.foreign[i].after = e.after
+			r.restless[e.place] = true // twice is a habit
+			return
+		}
+	}
 	r.foreign = append(r.foreign, foreign{e, r.phase, why})
 }
 
@@ -85,13 +176,24 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if err := p.undoTemplate(ctx, p.history); err != nil {
 		return err
 	}
+	if err := p.flush(ctx, p.history); err != nil {
+		return err
+	}
 	still, err := p.laterEffects(ctx, p.controlBase)
 	if err != nil {
 		return err
 	}
+	if len(still) > 0 {
+		time.Sleep(p.o.Settle) // a key that moves by itself will not stay
+	}
+	again, err := p.laterEffects(ctx, p.controlBase)
+	if err != nil {
+		return err
+	}
+	still = slices.DeleteFunc(still, func(e effect) bool { return !slices.Contains(again, e) })
 	for _, e := range p.inherited(still) {
 		p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
-		if p.hostMoved() || !p.quiet() {
+		if p.hostMoved(e.key) || !p.quiet() {
 			p.unexplained(e, "the host changed meanwhile, and later namespaces may inherit from it")
 		} else {
 			p.oneWay(e, p.history)
@@ -115,9 +217,9 @@ func (p *passState) judgeLater(ctx context.Context) error {
 		}
 	}
 	if live > 0 {
-		_, err = p.renewSibling(ctx)
+		return p.renewSibling(ctx)
 	}
-	return err
+	return nil
 }
 
 // inherited leaves out, and lists under its leak, what a later namespace has
@@ -148,12 +250,10 @@ func (r *run) oneWayAt(k sysctl.Key) *leak {
 	return nil
 }
 
-// hostMoved tells whether somebody else changed the host during the run.
-func (r *run) hostMoved() bool {
-	for _, f := range r.foreign {
-		if f.observer == observerHost {
-			return true
-		}
-	}
-	return false
+// hostMoved tells whether somebody else changed a key of the host that this one
+// may come from in a later namespace: itself, or its like for other devices.
+func (r *run) hostMoved(k sysctl.Key) bool {
+	return slices.ContainsFunc(r.foreign, func(f foreign) bool {
+		return f.observer == observerHost && path.Base(string(f.key)) == path.Base(string(k))
+	})
 }

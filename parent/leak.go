@@ -28,11 +28,18 @@ type leak struct {
 	delay      time.Duration
 }
 
-// add records a leak. One with the same cause keys and status is the same leak.
+// add records a leak. The same writes are the same leak; other values of the
+// same keys are one only where they show something new.
 func (r *run) add(l *leak) *leak {
 	for _, old := range r.leaks {
-		if old.status == l.status && len(l.cause) > 0 && sameKeys(old.cause, l.cause) {
+		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) {
+			continue
+		}
+		if slices.EqualFunc(old.cause, l.cause, func(a, b write) bool { return a.key == b.key && a.value == b.value }) {
 			old.addEffects(l.effects)
+			return old
+		}
+		if !slices.ContainsFunc(l.effects, func(e effect) bool { return !hasPlace(old.effects, e.place) }) {
 			return old
 		}
 	}

@@ -1,23 +1,46 @@
 package parent
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// giveUp takes note of a host key that cannot be put back: a one-way leak, or,
-// where other programs are at work, perhaps their change. Sweeps expect the
-// new state from now on.
+// giveUp takes note of a host key that is not put back. Sweeps expect the new
+// state from now on. Where the host refused its old value, that is a one-way
+// leak; but others may have changed it, or it is no key that can be written.
 func (r *run) giveUp(e effect, suspects []write) {
 	r.host.Expect(e.key, e.after)
-	if !r.confirmedAt(e.place) && !r.quiet() {
-		r.foreign = append(r.foreign, foreign{e, r.phase, "other programs are writing sysctls, and no replay can tell whether it was one of them"})
+	switch {
+	case r.restless[e.place]:
+		return
+	case !r.hostMode(e.key).Writable() || !e.before.OK() || e.after == sysctl.Absent:
+		return // perhaps a replay shows it again
+	case !r.confirmedAt(e.place) && !r.quiet():
+		r.unexplained(e, "other programs are writing sysctls, and no replay can tell whether it was one of them")
+		return
+	}
+	switch {
+	case r.restless[e.place]:
+		return // that is what watching for quiet has shown
+	case !r.refused[e.key]:
+		r.unexplained(e, "it took its old value back, and changed again with nothing written")
+		r.restless[e.place] = true
 		return
 	}
 	delete(r.forced, e.key)
 	r.stuck[e.key] = true
 	r.oneWay(e, suspects)
+}
+
+// hostMode is the host's key as it was first found.
+func (r *run) hostMode(k sysctl.Key) sysctl.Entry {
+	base := r.host.Baseline()
+	if i, ok := slices.BinarySearchFunc(base, k, func(e sysctl.Entry, k sysctl.Key) int { return cmp.Compare(e.Key, k) }); ok {
+		return base[i]
+	}
+	return sysctl.Entry{}
 }
 
 // oneWay records a leak that cannot be replayed, because its effect cannot be
@@ -30,18 +53,24 @@ func (r *run) oneWay(e effect, suspects []write) {
 			return
 		}
 	}
+	if e.before == sysctl.Absent || e.after == sysctl.Absent {
+		r.unexplained(e, "a key that comes or goes has no value to put back, so no replay can tell")
+		return
+	}
 	l := &leak{effects: []effect{e}, status: statusOneWay}
 	for _, w := range suspects {
 		if w.key == e.key && (w.after == e.after || e.after.OK() && w.value == e.after.Value) {
 			l.cause = []write{w}
 		}
 	}
-	if l.cause != nil {
-		l.why = "the same key took on the value written, and cannot be put back until reboot; that it cannot be replayed is why there are no rounds"
-		l.candidates = nil
-	} else {
+	l.candidates = without(r.recent(suspects), map[sysctl.Key]bool{e.key: l.cause != nil})
+	switch {
+	case l.cause == nil:
 		l.why = "it cannot be put back until reboot, so it cannot be replayed: one of the candidates did it"
-		l.candidates = r.recent(suspects)
+	case len(l.candidates) == 0:
+		l.why = "nothing else was written before it changed; it cannot be put back until reboot, so there are no rounds"
+	default:
+		l.why = "the key took on the value written to it; it cannot be put back until reboot, so there are no rounds to rule out the other candidates"
 	}
 	r.add(l)
 }

@@ -14,6 +14,7 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	r.enter(phase, "")
 	r.passes++
 	p := &passState{run: r}
+	r.last = p
 	batches := o.batches(r.o.BatchSize)
 	for i, batch := range batches {
 		if err := stopped(ctx); err != nil {
@@ -43,10 +44,11 @@ type passState struct {
 	late []lateEffect
 }
 
-// lateEffect is an effect with the length of the history when it was seen.
+// lateEffect is an effect with the history when it was seen.
 type lateEffect struct {
-	effect
-	after int
+	stray
+	history []write
+	done    bool // its causes have been looked for
 }
 
 // batch has one batch written, sweeps, and attributes what changed.

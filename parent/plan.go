@@ -37,12 +37,13 @@ func (r *run) makePlan() {
 }
 
 func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
-	p := planned{entry: e, disruptive: perturb.Disruptive(e.Key)}
+	l, latch := known.OneWay(e.Key) // alone in its batch, what it does is certain without a replay
+	p := planned{entry: e, disruptive: latch || perturb.Disruptive(e.Key)}
 	if !r.included(e.Key) {
 		p.skip = report.ReasonExcluded
 		return p
 	}
-	if l, ok := known.OneWay(e.Key); ok && !r.o.AllowOneWay && r.host.Expected(e.Key).Value != l.Latched {
+	if latch && !r.o.AllowOneWay && r.host.Expected(e.Key).Value != l.Latched {
 		p.skip = report.ReasonOneWay
 		return p
 	}

@@ -21,60 +21,74 @@ func (r *run) hostOff() ([]effect, error) {
 }
 
 // reset puts the host back: through a writer where the leak itself can do
-// that, else on the host, where that is allowed. It returns what is still off.
-// It works whether or not the run was told to stop.
+// that, else on the host, where that is allowed, and else by giving the
+// suspects' keys their original values in a writer. It returns what is still
+// off. It works whether or not the run was told to stop.
 func (r *run) reset(ctx context.Context, suspects []write) ([]effect, error) {
 	off, err := r.hostOff()
 	if err != nil || len(off) == 0 {
 		return nil, err
 	}
-	if off, err = r.undoThroughWriter(ctx, off, suspects); err != nil {
+	r.strayed(off, suspects)
+	if off, err = r.undoThroughWriter(ctx, originalsOf(off, suspects)); err != nil {
 		return nil, err
 	}
-	// Restoring one key may move others (conf/default moves devices): from
-	// global to default to device keys, until nothing changes any more.
-	for range 3 {
-		if len(off) == 0 {
-			return nil, nil
+	if off, err = r.undoOnHost(off); err != nil || len(off) == 0 {
+		return nil, err
+	}
+	undo := r.originals(suspects)
+	if len(undo) == 0 {
+		return off, nil
+	}
+	if _, err = r.undoThroughWriter(ctx, undo); err != nil {
+		return nil, err
+	}
+	if !r.noise.loud {
+		time.Sleep(r.o.Settle) // those were writes too, and may have late effects
+	}
+	if off, err = r.hostOff(); err != nil {
+		return nil, err
+	}
+	return r.undoOnHost(off)
+}
+
+// undoThroughWriter makes writes in a fresh writer and returns what is off then.
+func (r *run) undoThroughWriter(ctx context.Context, undo []write) ([]effect, error) {
+	if len(undo) > 0 {
+		w, err := r.start(context.WithoutCancel(ctx), RoleWriter)
+		if err != nil {
+			return nil, fmt.Errorf("undo: %w", err)
 		}
+		defer w.abandon()
+		if _, err := w.replay(undo); err != nil {
+			return nil, fmt.Errorf("undo: %w", err)
+		}
+		if err := w.quit(); err != nil {
+			return nil, err
+		}
+	}
+	return r.hostOff()
+}
+
+// undoOnHost writes the host's keys back where that is allowed. Restoring one
+// key may move others (conf/default moves devices): from global to default to
+// device keys, until nothing changes any more.
+func (r *run) undoOnHost(off []effect) ([]effect, error) {
+	for range 3 {
 		slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
 		wrote := false
 		for _, e := range off {
 			wrote = r.restoreOnHost(e) || wrote
 		}
 		if !wrote {
-			break
+			return r.steady(off), nil
 		}
+		var err error
 		if off, err = r.hostOff(); err != nil {
 			return nil, err
 		}
 	}
 	return off, nil
-}
-
-// undoThroughWriter writes, in a fresh writer, the original values of the
-// effects' keys and, if that was not enough, of the suspects' keys, newest first.
-func (r *run) undoThroughWriter(ctx context.Context, off []effect, suspects []write) ([]effect, error) {
-	w, err := r.start(context.WithoutCancel(ctx), RoleWriter)
-	if err != nil {
-		return nil, fmt.Errorf("undo: %w", err)
-	}
-	defer w.abandon()
-	for _, undo := range [][]write{originalsOf(off, suspects), r.originals(suspects)} {
-		if len(undo) == 0 {
-			continue
-		}
-		if _, err := w.replay(undo); err != nil {
-			return nil, fmt.Errorf("undo: %w", err)
-		}
-		if off, err = r.hostOff(); err != nil || len(off) == 0 {
-			break
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return off, w.quit()
 }
 
 // originalsOf is the writes that give effects' keys their values back, those
@@ -131,6 +145,7 @@ func (r *run) restoreOnHost(e effect) bool {
 		return false
 	}
 	err := r.m.Host().Write(e.key, e.before.Value)
+	r.refused[e.key] = r.m.Host().Read(e.key) == e.after // a latch stays where it is
 	r.log.Debug().Str("key", string(e.key)).AnErr("error", err).Msg("restored on the host")
 	return err == nil
 }
@@ -143,7 +158,7 @@ func (r *run) mayRestore(e effect) bool {
 	if r.confirmedAt(e.place) {
 		return true
 	}
-	if !r.quiet() {
+	if !r.quiet() || r.restless[e.place] {
 		return false
 	}
 	if _, ok := r.forced[e.key]; !ok {
@@ -183,12 +198,16 @@ func (r *run) returnForced() {
 // noise is what is known of other programs writing sysctls meanwhile.
 type noise struct{ measured, loud bool }
 
-// quietWindow is how long the host is watched to tell whether others write:
-// long enough to see one that writes ten times a second.
-const quietWindow = time.Second
+// Restless keys are few, and move again and again; a writer comes to ever new
+// ones. In quietWindow, one that writes ten times a second is taken for
+// fewer than quietKeys restless keys in 1 of 50,000 times.
+const (
+	quietWindow = 2 * time.Second
+	quietKeys   = 4
+)
 
 // quiet tells whether nobody else writes sysctls on the host. It is measured
-// once, when it first matters. One key that moves is a restless key, not a writer.
+// once, when it first matters.
 func (r *run) quiet() bool {
 	if r.noise.measured {
 		return !r.noise.loud
@@ -203,12 +222,13 @@ func (r *run) quiet() bool {
 	time.Sleep(quietWindow)
 	after, err := r.hostOff()
 	moved := movedBetween(before, after)
-	r.noise.loud = err != nil || len(moved) > 1
-	switch {
-	case r.noise.loud:
-		r.warn("other programs are writing sysctls on the host (%d keys changed in an idle second): changes that may be theirs are left alone", len(moved))
-	case len(moved) == 1:
-		r.restless[moved[0]] = true
+	r.noise.loud = err != nil || len(moved) > quietKeys
+	if r.noise.loud {
+		r.warn("other programs are writing sysctls on the host (%d keys changed in %v without a write of ours): changes that may be theirs are left alone", len(moved), quietWindow)
+		return false
+	}
+	for _, p := range moved {
+		r.restless[p] = true
 	}
 	return !r.noise.loud
 }

@@ -30,17 +30,22 @@ type run struct {
 	restless map[place]bool // changed without any write
 	varies   map[sysctl.Key]bool
 
-	plan     []planned
-	phase    Phase
-	passes   int
-	batches  int
-	replays  int
-	writes   []write // of the passes, not of replays
-	leaks    []*leak
-	foreign  []foreign
-	stuck    map[sysctl.Key]bool // host keys that cannot be put back
-	noise    noise
+	plan    []planned
+	phase   Phase
+	passes  int
+	batches int
+	replays int
+	last    *passState // the newest pass
+	writes  []write    // of the passes, not of replays
+	leaks   []*leak
+	foreign []foreign
+	stuck   map[sysctl.Key]bool // host keys that cannot be put back
+	noise   noise
+	// strays is what changed during attributions; what is not explained in the
+	// end came late, from writes that were not being looked at.
+	strays   map[place]stray
 	forced   map[sysctl.Key]sysctl.State // host values that were overwritten as an experiment
+	refused  map[sysctl.Key]bool         // the host did not take its old value back
 	lost     []report.NotRestored
 	warnings []string
 	secrets  *secrets
@@ -66,12 +71,12 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key]sysctl.State{},
-		secrets: newSecrets(),
+		refused: map[sysctl.Key]bool{}, secrets: newSecrets(), strays: map[place]stray{},
 	}
 	err := r.all(ctx)
 	r.aborted = err != nil
 	if r.host != nil {
-		if ferr := r.finish(err != nil); ferr != nil {
+		if ferr := r.finish(ctx, err != nil); ferr != nil {
 			err = errors.Join(err, ferr)
 		}
 		_ = r.host.Close()

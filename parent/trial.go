@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -52,6 +53,7 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 	if err != nil {
 		return out, fmt.Errorf("reset: %w", err)
 	}
+	r.strayed(r.steady(out.effects), t.writes)
 	for _, e := range off {
 		// It came back each time until now: a latch, or somebody else's change.
 		r.giveUp(e, t.writes)
@@ -119,9 +121,12 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 			return out, err
 		}
 		out.effects = append(out.effects, later...)
+	}
+	if slices.ContainsFunc(out.effects, func(e effect) bool { return e.observer != observerHost }) {
 		if err := r.undoTemplate(ctx, t.writes); err != nil {
 			return out, err
 		}
+		time.Sleep(t.settle) // those were writes too
 	}
 	for _, o := range others {
 		if err := o.client.quit(); err != nil {
@@ -155,16 +160,22 @@ func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Ent
 		if !ok {
 			was.State = sysctl.Absent
 		}
-		if was.State != e.State && !r.varies[e.Key] {
+		if was.State != e.State && !r.unsteady(e.Key) {
 			effects = append(effects, effect{place{observerLater, e.Key}, was.State, e.State})
 		}
 	}
 	for _, k := range sortedKeys(before) {
-		if _, ok := now[k]; !ok && !r.varies[k] {
+		if _, ok := now[k]; !ok && !r.unsteady(k) {
 			effects = append(effects, effect{place{observerLater, k}, before[k].State, sysctl.Absent})
 		}
 	}
 	return effects, nil
+}
+
+// unsteady tells that two fresh namespaces may differ in a key: it moves by
+// itself, there or on the host that they may have it from.
+func (r *run) unsteady(k sysctl.Key) bool {
+	return r.varies[k] || r.restless[place{observerHost, k}] || r.restless[place{observerSibling, k}]
 }
 
 // undoTemplate gives the writes' keys their original values in a fresh writer:
