@@ -27,7 +27,7 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 		return err
 	}
 	if len(persistent) > 0 {
-		if err := p.undoTemplate(ctx, batch); err != nil {
+		if err := p.undoTemplate(ctx, batch, persistent); err != nil {
 			return err
 		}
 		if err := p.flush(ctx, batch); err != nil {
@@ -54,14 +54,48 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 		}
 		for _, e := range live {
 			if !explained[e.place] {
-				p.addLate(stray{e, batch})
+				p.addLate(stray{e, [][]write{batch}})
 			}
+		}
+		if err := p.proveAlone(ctx, effects, batch); err != nil {
+			return err
 		}
 		if err := p.renewSibling(ctx); err != nil {
 			return err
 		}
 	}
 	p.strayedIn()
+	return nil
+}
+
+// proveAlone is for keys that were written while an observer's value of the same
+// key was not what the writer was told to avoid: another write had just changed
+// it. Such a write proves nothing, so it is made once more without the others.
+func (p *passState) proveAlone(ctx context.Context, effects []effect, batch []write) error {
+	var tainted []sysctl.Key
+	for _, e := range effects {
+		tainted = append(tainted, e.key)
+	}
+	causes := p.causeKeys()
+	again := slices.DeleteFunc(writesOf(batch, tainted), func(w write) bool { return causes[w.key] })
+	for i := range p.writes {
+		if j := len(p.writes) - len(batch); i >= j && slices.Contains(tainted, p.writes[i].key) {
+			p.writes[i].tainted = true
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	out, err := p.try(ctx, trial{writes: again})
+	if err != nil {
+		return p.outOfBudget(err, nil, again)
+	}
+	for _, w := range out.writes {
+		w.observed = p.observed(w.key)
+		if w.proves() && !slices.ContainsFunc(out.effects, func(e effect) bool { return e.key == w.key }) {
+			p.proven[w.key] = true
+		}
+	}
 	return nil
 }
 

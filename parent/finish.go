@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -129,7 +130,9 @@ func (r *run) lastLook() error {
 		if now == b.State || r.restless[place{observerHost, b.Key}] {
 			continue
 		}
-		if r.stuck[b.Key] {
+		if !r.stuck[b.Key] {
+			r.leftAlone(effect{place{observerHost, b.Key}, b.State, now})
+		} else {
 			r.lose(effect{place{observerHost, b.Key}, b.State, now}, "one-way: the kernel does not take the old value back before a reboot")
 		}
 	}
@@ -139,6 +142,13 @@ func (r *run) lastLook() error {
 		}
 	}
 	return nil
+}
+
+// leftAlone makes sure that a difference in the end is in the report.
+func (r *run) leftAlone(e effect) {
+	if !slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.place == e.place }) {
+		r.unexplained(e, "no replay tells who changed it")
+	}
 }
 
 func (r *run) lose(e effect, why string) {

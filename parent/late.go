@@ -92,18 +92,30 @@ func (p *passState) addLate(s stray) {
 }
 
 // stray is an effect that was not being looked for, with the writes that had
-// just been made. Those may have caused it, or others before them, late.
+// just been made each time that it was seen. Those may have caused it, or
+// others before them, late.
 type stray struct {
 	effect
-	writes []write
+	writes [][]write
 }
+
+// strayTries is how many of those are replayed.
+const strayTries = 3
 
 // strayed takes note of what changed during an attribution.
 func (r *run) strayed(effects []effect, ws []write) {
 	for _, e := range effects {
-		if _, ok := r.strays[e.place]; !ok && e.observer != observerLater {
-			r.strays[e.place] = stray{e, ws}
+		if e.observer == observerLater {
+			continue
 		}
+		s, ok := r.strays[e.place]
+		if !ok {
+			s.effect = e
+		}
+		if len(ws) > 0 && len(s.writes) < strayTries && !slices.ContainsFunc(s.writes, func(o []write) bool { return sameKeys(o, ws) }) {
+			s.writes = append(s.writes, ws)
+		}
+		r.strays[e.place] = s
 	}
 }
 
@@ -134,9 +146,13 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 			known[l.cause[0].key] = true
 		}
 	}
-	tries := [][]write{e.writes, without(e.history, known), e.history}
-	for i, suspects := range tries {
-		if len(suspects) == 0 || i > 0 && len(suspects) == len(tries[i-1]) {
+	p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Int("history", len(e.history)).Msg("late effect")
+	tries := append(slices.Clone(e.writes), without(e.history, known))
+	if len(known) > 0 {
+		tries = append(tries, e.history)
+	}
+	for _, suspects := range tries {
+		if len(suspects) == 0 {
 			continue
 		}
 		explained, err := p.explain(ctx, suspects, how{settle: p.o.Settle})
@@ -173,7 +189,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if effects = p.inherited(effects); len(effects) == 0 {
 		return nil
 	}
-	if err := p.undoTemplate(ctx, p.history); err != nil {
+	if err := p.undoTemplate(ctx, p.history, effects); err != nil {
 		return err
 	}
 	if err := p.flush(ctx, p.history); err != nil {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -59,11 +61,13 @@ func (l *leak) addEffects(effects []effect) {
 // logLeak is the one event of a leak.
 func (r *run) logLeak(l *leak) {
 	rep := r.reportLeak(l)
-	ev := r.log.Warn().Str("phase", string(r.phase)).Str("status", string(rep.Evidence.Status)).Str("via", rep.Via)
-	if len(rep.Cause) > 0 {
-		ev = ev.Str("key", rep.Cause[0].Key)
-	}
-	ev.Interface("cause", rep.Cause).Interface("effects", rep.Effects).
+	r.log.Warn().Str("phase", string(r.phase)).Str("status", string(rep.Evidence.Status)).Str("via", rep.Via).
+		Func(func(e *zerolog.Event) {
+			if len(rep.Cause) > 0 {
+				e.Str("key", rep.Cause[0].Key)
+			}
+		}).
+		Interface("cause", rep.Cause).Interface("effects", rep.Effects).
 		Int("rounds", l.rounds).Int("shams", l.shams).Msg("leak")
 }
 

@@ -22,6 +22,9 @@ func (r *run) giveUp(e effect, suspects []write) {
 		return
 	}
 	switch {
+	case slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.place == e.place }):
+		r.unexplained(e, "")
+		return
 	case r.restless[e.place]:
 		return // that is what watching for quiet has shown
 	case !r.refused[e.key]:

@@ -191,7 +191,7 @@ func (r *run) returnForced() {
 			r.warn("could not give %s the value back that another program had written: %v", k, err)
 			continue
 		}
-		r.host.Expect(k, theirs)
+		r.host.Expect(k, r.m.Host().Read(k))
 	}
 }
 

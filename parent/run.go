@@ -45,6 +45,7 @@ type run struct {
 	// end came late, from writes that were not being looked at.
 	strays   map[place]stray
 	forced   map[sysctl.Key]sysctl.State // host values that were overwritten as an experiment
+	proven   map[sysctl.Key]bool         // shown to be isolated by a replay
 	refused  map[sysctl.Key]bool         // the host did not take its old value back
 	lost     []report.NotRestored
 	warnings []string
@@ -71,7 +72,7 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key]sysctl.State{},
-		refused: map[sysctl.Key]bool{}, secrets: newSecrets(), strays: map[place]stray{},
+		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), strays: map[place]stray{},
 	}
 	err := r.all(ctx)
 	r.aborted = err != nil

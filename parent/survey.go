@@ -1,8 +1,10 @@
 package parent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -27,6 +29,7 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	r.writerBase = started[0].base
 	r.sibling, r.siblingBase = started[1].client, started[1].base.Map()
 	r.control, r.controlBase = started[2].client, started[2].base.Map()
+	r.writerBase = withKeysOf(r.writerBase, started[1].base, started[2].base)
 	r.secrets.learn(r.host.Baseline())
 	r.secrets.learn(r.writerBase)
 	for k, e := range r.controlBase {
@@ -53,6 +56,22 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		}
 	}
 	return w, nil
+}
+
+// withKeysOf adds the keys that only other fresh namespaces showed: one that
+// comes and goes is a key of a child all the same.
+func withKeysOf(s sysctl.Snapshot, others ...sysctl.Snapshot) sysctl.Snapshot {
+	known := s.Map()
+	for _, o := range others {
+		for _, e := range o {
+			if _, ok := known[e.Key]; !ok {
+				known[e.Key] = e
+				s = append(s, e)
+			}
+		}
+	}
+	slices.SortFunc(s, func(a, b sysctl.Entry) int { return cmp.Compare(a.Key, b.Key) })
+	return s
 }
 
 // surveyed is a child that has told all its keys.

@@ -31,6 +31,8 @@ type outcome struct {
 	effects []effect
 	// idle is what changed before anything was written.
 	idle []effect
+	// writes is how the writes went this time.
+	writes []write
 }
 
 // errBudget ends an attribution: the run has used up its replays.
@@ -53,7 +55,6 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 	if err != nil {
 		return out, fmt.Errorf("reset: %w", err)
 	}
-	r.strayed(r.steady(out.effects), t.writes)
 	for _, e := range off {
 		// It came back each time until now: a latch, or somebody else's change.
 		r.giveUp(e, t.writes)
@@ -109,9 +110,11 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	if t.settle > 0 {
 		time.Sleep(t.settle)
 	}
+	out.writes = done
 	if out.effects, err = look(done); err != nil {
 		return out, err
 	}
+	r.strayed(r.steady(out.effects), t.writes)
 	if err := w.quit(); err != nil {
 		return out, err
 	}
@@ -123,7 +126,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		out.effects = append(out.effects, later...)
 	}
 	if slices.ContainsFunc(out.effects, func(e effect) bool { return e.observer != observerHost }) {
-		if err := r.undoTemplate(ctx, t.writes); err != nil {
+		if err := r.undoTemplate(ctx, t.writes, out.effects); err != nil {
 			return out, err
 		}
 		time.Sleep(t.settle) // those were writes too
@@ -178,10 +181,17 @@ func (r *run) unsteady(k sysctl.Key) bool {
 	return r.varies[k] || r.restless[place{observerHost, k}] || r.restless[place{observerSibling, k}]
 }
 
-// undoTemplate gives the writes' keys their original values in a fresh writer:
-// what they changed for later namespaces cannot be restored otherwise.
-func (r *run) undoTemplate(ctx context.Context, ws []write) error {
-	if len(ws) == 0 {
+// undoTemplate gives the writes' keys, and those of effects elsewhere than on
+// the host, their original values in a fresh writer: what changed for later
+// namespaces cannot be restored otherwise.
+func (r *run) undoTemplate(ctx context.Context, ws []write, effects []effect) error {
+	undo := r.originals(ws)
+	for _, e := range effects {
+		if st := stateIn(r.controlBase, e.key); e.observer != observerHost && st.OK() {
+			undo = append(undo, write{key: e.key, value: st.Value})
+		}
+	}
+	if len(undo) == 0 {
 		return nil
 	}
 	w, err := r.start(ctx, RoleWriter)
@@ -189,8 +199,13 @@ func (r *run) undoTemplate(ctx context.Context, ws []write) error {
 		return err
 	}
 	defer w.abandon()
-	if _, err := w.replay(r.originals(ws)); err != nil {
+	if _, err := w.replay(undo); err != nil {
 		return err
 	}
+	off, err := r.hostOff()
+	if err != nil {
+		return err
+	}
+	r.strayed(off, undo) // those were writes too
 	return w.quit()
 }

@@ -90,7 +90,7 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return report.VerdictWriteOnly, "", ""
 	case j.hidden(e.Key):
 		return untested(report.ReasonUnobserved, "")
-	case slices.ContainsFunc(attempts, j.proves):
+	case j.proven[e.Key] || slices.ContainsFunc(attempts, write.proves):
 		return report.VerdictIsolated, "", ""
 	case j.latched(e, attempts):
 		l, _ := known.OneWay(e.Key)
@@ -107,12 +107,6 @@ func (j judge) cut() bool { return j.passes < 2 || j.aborted }
 // hidden tells that an observer has the key but may not read it.
 func (j judge) hidden(k sysctl.Key) bool {
 	return j.host.Expected(k).Hidden() || j.siblingBase[k].State.Hidden()
-}
-
-// proves tells that a write shows isolation: it took effect, and what was read
-// back is not what any observer had.
-func (j judge) proves(w write) bool {
-	return w.perturbed() && w.after.OK() && !slices.Contains(w.observed, w.after)
 }
 
 // latched tells that the key is at a value that the kernel does not let go.

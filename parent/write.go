@@ -18,10 +18,18 @@ type write struct {
 	at            time.Time
 	// observed is the observers' states of the key when it was written.
 	observed []sysctl.State
+	// tainted: an observer's state was another by then.
+	tainted bool
 }
 
 // perturbed tells that the write took effect in the writer.
 func (w write) perturbed() bool { return w.after != w.before }
+
+// proves tells that the write shows isolation, if no observer changed: it took
+// effect, and what was read back is not what any observer had.
+func (w write) proves() bool {
+	return w.perturbed() && w.after.OK() && !w.tainted && !slices.Contains(w.observed, w.after)
+}
 
 // The observers, as the report names them.
 const (
@@ -48,14 +56,6 @@ func effectsOf(observer string, changes []sysctl.Change) []effect {
 		effects[i] = effect{place{observer, c.Key}, c.Before, c.After}
 	}
 	return effects
-}
-
-func placesOf(effects []effect) []place {
-	ps := make([]place, len(effects))
-	for i, e := range effects {
-		ps[i] = e.place
-	}
-	return ps
 }
 
 func hasPlace(effects []effect, p place) bool {
