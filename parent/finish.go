@@ -67,17 +67,14 @@ func (r *run) end(ctx context.Context, aborted bool) {
 			r.warn("%v", err)
 		}
 	}
-	for _, c := range []*client{r.sibling, r.control} {
-		if c == nil {
-			continue
-		}
-		if aborted {
-			c.abandon()
-		} else if qerr := c.quit(); qerr != nil {
-			r.warn("%v", qerr)
+	if r.sibling != nil && aborted {
+		r.sibling.abandon()
+	} else if r.sibling != nil {
+		if err := r.sibling.quit(); err != nil {
+			r.warn("%v", err)
 		}
 	}
-	r.sibling, r.control = nil, nil
+	r.sibling = nil
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
 	defer cancel()
 	r.progress(0, 0, "waiting for the namespaces to be gone")

@@ -22,7 +22,6 @@ type run struct {
 
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
 	sibling     *client
-	control     *client
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry
 	writerBase  sysctl.Snapshot

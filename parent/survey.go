@@ -28,7 +28,11 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	w := started[0].client
 	r.writerBase = started[0].base
 	r.sibling, r.siblingBase = started[1].client, started[1].base.Map()
-	r.control, r.controlBase = started[2].client, started[2].base.Map()
+	r.controlBase = started[2].base.Map()
+	if err := started[2].client.quit(); err != nil { // its first state is all that is needed
+		w.abandon()
+		return nil, err
+	}
 	r.writerBase = withKeysOf(r.writerBase, started[1].base, started[2].base)
 	r.secrets.learn(r.host.Baseline())
 	r.secrets.learn(r.writerBase)

@@ -90,9 +90,10 @@ type Planned struct {
 	Key string `json:"key"`
 	// Candidates are the values that would be tried, in order.
 	Candidates []string `json:"candidates"`
-	// Batch is the batch of the forward pass that the key is in, from 1.
+	// Batch is the batch of the forward pass that the key is in, from 1; 0
+	// where it would not be written.
 	Batch int `json:"batch"`
-	// Why says why there is no candidate, or why the key is on its own.
+	// Why says why it would not be written.
 	Why string `json:"why,omitempty"`
 }
 
