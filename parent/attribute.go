@@ -312,7 +312,7 @@ func (r *run) minimal(ctx context.Context, p place, ws []write, h how) ([]write,
 
 // shows tells whether a replay of writes shows the effect.
 func (r *run) shows(ctx context.Context, p place, ws []write, h how) (bool, error) {
-	out, err := r.try(ctx, trial{writes: ws, settle: h.settle, later: h.later && p.observer == observerLater})
+	out, err := r.try(ctx, trial{writes: ws, settle: h.settle, later: h.later})
 	return hasPlace(out.effects, p), err
 }
 

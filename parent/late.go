@@ -266,10 +266,10 @@ func (r *run) oneWayAt(k sysctl.Key) *leak {
 	return nil
 }
 
-// hostMoved tells whether somebody else changed a key of the host that this one
-// may come from in a later namespace: itself, or its like for other devices.
+// hostMoved tells whether a key of the host that this one may come from in a
+// later namespace, itself or its like for other devices, is not as it was.
 func (r *run) hostMoved(k sysctl.Key) bool {
-	return slices.ContainsFunc(r.foreign, func(f foreign) bool {
-		return f.observer == observerHost && path.Base(string(f.key)) == path.Base(string(k))
+	return slices.ContainsFunc(r.host.Baseline(), func(b sysctl.Entry) bool {
+		return path.Base(string(b.Key)) == path.Base(string(k)) && r.host.Expected(b.Key) != b.State
 	})
 }

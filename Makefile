@@ -1,0 +1,68 @@
+# What a checkout can do. `make` alone lists it.
+
+GO       ?= go
+FUZZTIME ?= 60s
+# Flags for `make run` and `make bench`: make run ARGS='--include net.ipv4 --verbose'
+ARGS     ?=
+
+# What `netns-verify version` says; a tree that is not its own git checkout is "devel".
+GIT     := git -c safe.directory='$(CURDIR)'
+INGIT   := $(shell [ -e .git ] && command -v git)
+VERSION ?= $(or $(if $(INGIT),$(shell $(GIT) describe --tags --match 'v[0-9]*' --dirty 2>/dev/null)),devel)
+COMMIT  ?= $(or $(if $(INGIT),$(shell $(GIT) describe --always --exclude '*' --abbrev=40 --dirty 2>/dev/null)),unknown)
+
+# The version is stamped above; go's own stamping fails in trees of other owners.
+export GOFLAGS := $(shell $(GO) env GOFLAGS) -buildvcs=false
+
+TOOLS := $(CURDIR)/.cache/tools-$(shell $(GO) env GOVERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list these targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: build
+build: ## build the static binary bin/netns-verify
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/netns-verify ./cmd/netns-verify
+
+# A leak (1) is an answer, not a failure of make: it is said, and make succeeds.
+# For the exit status itself use bin/netns-verify. sudo only where it is needed.
+.PHONY: run
+run: build ## test the running kernel: builds, then `netns-verify run $(ARGS)`
+	@sudo=; if [ "$$(id -u)" != 0 ] && command -v sudo >/dev/null; then sudo=sudo; fi; \
+	$$sudo bin/netns-verify run $(ARGS); status=$$?; \
+	if [ $$status = 1 ]; then echo 'make run: netns-verify ended with exit status 1: leaks found (see above)' >&2; exit 0; fi; \
+	exit $$status
+
+.PHONY: test
+test: check ## lint, then all tests with the race detector
+	@.ci/need cc=gcc,libc6-dev unshare=util-linux
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+.PHONY: lint
+lint: check ## gofmt, tidy, vet, staticcheck, errorlint, zerologlint; govulncheck
+	.ci/vulncheck $(TOOLS)/govulncheck
+
+# All of lint that says the same today and tomorrow.
+.PHONY: check
+check: tools
+	@unformatted=$$(gofmt -l cmd parent child protocol internal); [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(TOOLS)/staticcheck ./...
+	$(TOOLS)/go-errorlint -test ./...
+	$(GO) vet -vettool=$(TOOLS)/zerologlint ./...
+
+# Their versions are pinned in a module of their own: none of it is in go.mod.
+.PHONY: tools
+tools:
+	@mkdir -p $(TOOLS)
+	$(GO) build -C .ci/tools -o $(TOOLS)/ tool
+
+.PHONY: bench
+bench: build ## measure survey, sweep, writes and whole runs
+	$(GO) run ./internal/bench $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (60s) each
+	FUZZTIME=$(FUZZTIME) .ci/fuzz

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+)
+
+// name is the program's, in messages and in the report.
+const name = "netns-verify"
+
+// ended is how a command says its exit status, after it has said all else. Any
+// other error of a command line comes from reading it: a usage error.
+type ended struct{ status int }
+
+func (e ended) Error() string { return fmt.Sprintf("exit status %d", e.status) }
+
+// execute runs one command line and returns the exit status.
+func execute(args []string, stdout, stderr *os.File) int {
+	root := &cobra.Command{
+		Use:   name,
+		Short: "Find out by measurement which sysctls leak out of a network namespace",
+		Long: name + ` writes every sysctl below net/ in a fresh network namespace, watches who
+else notices (the host, a sibling namespace, namespaces made afterwards), proves
+what caused it, and puts the host back as it was.
+
+Exit status: 0 nothing leaked, 1 leak, 2 usage, 3 could not verify (or --strict
+and incomplete), 128+n ended by signal n.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("no command given")
+		},
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(runCommand(args, stdout, stderr), versionCommand())
+
+	cmd, err := root.ExecuteC()
+	var e ended
+	switch {
+	case err == nil:
+		return report.ExitClean
+	case errors.As(err, &e):
+		return e.status
+	}
+	_, _ = fmt.Fprintf(stderr, "%s: %v\nTry '%s --help'.\n", name, err, cmd.CommandPath()) // nobody is left to tell
+	return report.ExitUsage
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netns-verify/netns-verify/internal/report/render"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent"
+)
+
+// runFlags is what can be said to `run`.
+type runFlags struct {
+	json, verbose, quiet bool
+	format, output       string
+	seed                 uint64
+	batchSize            int
+	include, exclude     globs
+	dryRun, allowOneWay  bool
+	strict               bool
+	allowUntested        globs
+	settle, deadline     time.Duration
+	root                 string
+	logFormat, logLevel  string
+}
+
+func (f *runFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.BoolVar(&f.json, "json", false, "short for --format json")
+	fs.StringVar(&f.format, "format", "text", "format of the report: "+strings.Join(render.Names(), ", "))
+	fs.StringVar(&f.output, "output", "", "write the report to `FILE`, whole or not at all, instead of stdout")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "list every key and every attempt")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "show only leaks and the verdict")
+
+	fs.Var(&f.include, "include", "write only keys that match `GLOB`, such as net/ipv4/** (repeatable)")
+	fs.Var(&f.exclude, "exclude", "do not write keys that match `GLOB` (repeatable)")
+	fs.Uint64Var(&f.seed, "seed", 0, "repeat the orders of the run that printed this seed (0: draw one)")
+	fs.IntVar(&f.batchSize, "batch-size", parent.DefaultBatchSize, "keys written between two looks at the observers")
+	fs.DurationVar(&f.settle, "settle", parent.DefaultSettle, "how long to wait for delayed effects")
+	fs.DurationVar(&f.deadline, "deadline", parent.DefaultDeadline, "longest wait for one answer of a child")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "stop after the plan, print it and write nothing")
+	fs.BoolVar(&f.allowOneWay, "allow-one-way", false, "also write keys that cannot be put back until reboot")
+
+	fs.BoolVar(&f.strict, "strict", false, "fail (exit status 3) where anything is left unproven")
+	fs.Var(&f.allowUntested, "allow-untested", "with --strict, accept untested keys that match `GLOB` (repeatable)")
+
+	fs.StringVar(&f.root, "root", sysctl.ProcRoot, "sysctl `DIR`, such as a tree of files for a try")
+	fs.StringVar(&f.logFormat, "log-format", "auto", "format of the log on stderr: auto (console on a terminal), json, console")
+	fs.StringVar(&f.logLevel, "log-level", "", "least `LEVEL` to log: trace, debug, info, warn, error (default info, on a terminal warn)")
+
+	cmd.MarkFlagsMutuallyExclusive("json", "format")
+	cmd.MarkFlagsMutuallyExclusive("verbose", "quiet")
+}
+
+// check finds what is wrong with the flags taken together, and fills in what
+// depends on others.
+func (f *runFlags) check() error {
+	if f.json {
+		f.format = "json"
+	}
+	for _, wrong := range []struct {
+		when bool
+		text string
+	}{
+		{f.batchSize < 1, "--batch-size must be at least 1"},
+		{f.settle <= 0, "--settle must be more than 0, such as 300ms"},
+		{f.deadline <= 0, "--deadline must be more than 0, such as 30s"},
+		{f.root == "", "--root must not be empty"},
+		{len(f.allowUntested) > 0 && !f.strict, "--allow-untested means nothing without --strict"},
+	} {
+		if wrong.when {
+			return errors.New(wrong.text)
+		}
+	}
+	if _, err := render.Find(f.format); err != nil {
+		return fmt.Errorf("--format: %w", err)
+	}
+	if _, err := f.logging().level(false); err != nil {
+		return err
+	}
+	for f.seed == 0 {
+		f.seed = uint64(rand.Uint32()) // short to type, exact in every reader of JSON
+	}
+	return nil
+}
+
+func (f *runFlags) logging() logging { return logging{format: f.logFormat, least: f.logLevel} }
+
+func (f *runFlags) options() parent.Options {
+	return parent.Options{
+		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude,
+		AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
+	}
+}
+
+// globs is a repeatable flag (pflag.Value).
+type globs []sysctl.Glob
+
+func (g *globs) Set(s string) error {
+	glob, err := sysctl.ParseGlob(s)
+	if err == nil {
+		*g = append(*g, glob)
+	}
+	return err
+}
+
+func (g *globs) String() string { return "" }
+func (g *globs) Type() string   { return "GLOB" }
+
+func (g globs) match(key string) bool {
+	for _, glob := range g {
+		if glob.Match(sysctl.Key(key)) {
+			return true
+		}
+	}
+	return false
+}

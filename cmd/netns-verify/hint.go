@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/hostinfo"
+)
+
+// readOnly is the error of a sysctl tree that cannot be written to.
+type readOnly struct{ root string }
+
+func (e readOnly) Error() string {
+	return fmt.Sprintf("%s is mounted read-only, as in most containers: nothing in it can be written", e.root)
+}
+
+func (readOnly) Unwrap() error { return unix.EROFS }
+
+// hint says what a person can do about an error; empty where we do not know.
+func hint(err error) string {
+	var path *os.PathError
+	started := errors.As(err, &path) && path.Op == "fork/exec"
+	switch {
+	case started && errors.Is(err, unix.EPERM):
+		s := "making a network namespace needs CAP_SYS_ADMIN (clone(2))"
+		if limits := hostinfo.UserNamespaceLimits("/"); len(limits) > 0 {
+			s += ", and so does making a user namespace, by " + strings.Join(limits, ", ")
+		}
+		return s + "; run as root: sudo netns-verify run"
+	case started && errors.Is(err, unix.ENOSPC):
+		return "no more network namespaces may be made: raise user.max_net_namespaces (sysctl -w)"
+	case started && errors.Is(err, unix.EINVAL):
+		return "this kernel has no network namespaces (CONFIG_NET_NS)"
+	case errors.Is(err, unix.EROFS):
+		return "run outside of the container, or in a privileged one where /proc/sys is writable"
+	}
+	return ""
+}
+
+// withErrno adds the errno's name to the text of an error, as manual pages have it.
+func withErrno(err error) string {
+	var n syscall.Errno
+	if !errors.As(err, &n) || unix.ErrnoName(n) == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("%v (%s)", err, unix.ErrnoName(n))
+}

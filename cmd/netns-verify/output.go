@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// output is where the report goes.
+type output interface {
+	io.Writer
+	// CloseAtomicallyReplace makes what was written count; without it, Cleanup
+	// throws it away.
+	CloseAtomicallyReplace() error
+	Cleanup() error
+}
+
+// openOutput opens a file that appears at path whole or not at all; an empty
+// path means stdout. It is called before a run, so that a run is not in vain.
+func openOutput(path string, stdout io.Writer) (output, error) {
+	if path == "" {
+		return direct{stdout}, nil
+	}
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		path = to // the link stays, what it leads to is replaced
+	}
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("open report file: %w", err)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("open report file: %s is not a regular file, and would be replaced: redirect stdout to it instead", path)
+	}
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)),
+		renameio.WithPermissions(0o644), renameio.WithExistingPermissions())
+	if err != nil {
+		return nil, fmt.Errorf("open report file: %w", err)
+	}
+	return f, nil
+}
+
+// direct is an output that cannot be taken back.
+type direct struct{ io.Writer }
+
+func (direct) CloseAtomicallyReplace() error { return nil }
+func (direct) Cleanup() error                { return nil }

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/hostinfo"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/report/render"
+	"github.com/netns-verify/netns-verify/parent"
+)
+
+// childEntry is what a child is started as; tests put faulty ones here.
+var childEntry = child.Entry
+
+// session is one `run`, from flags that were checked to an exit status.
+type session struct {
+	f      *runFlags
+	args   []string
+	id     string
+	start  time.Time
+	out    terminal
+	errs   terminal
+	log    zerolog.Logger
+	screen *screen // nil where no person is looking on
+}
+
+func newSession(f *runFlags, args []string, stdout, stderr *os.File) *session {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id) // never fails (crypto/rand)
+	return &session{
+		f: f, args: args, id: hex.EncodeToString(id), start: time.Now(),
+		out: terminalOf(stdout), errs: terminalOf(stderr),
+	}
+}
+
+// run does everything and returns the exit status. What there is to say has
+// been said by then.
+func (s *session) run() int {
+	if s.errs.is && !s.f.logging().json(true) && !s.f.quiet {
+		s.screen = newScreen(s.errs)
+	}
+	var err error
+	if s.log, err = s.f.logging().logger(s.stderr(), s.errs, s.id); err != nil {
+		return s.fail(err)
+	}
+	ctx, stop := untilSignal(context.Background(), s.log)
+	defer stop()
+
+	out, err := openOutput(s.f.output, s.out.file)
+	if err != nil {
+		return s.fail(err)
+	}
+	defer func() { _ = out.Cleanup() }() // after the report is in place there is nothing to clean up
+	unlock, err := s.prepare()
+	if err != nil {
+		return s.fail(err)
+	}
+	defer unlock()
+
+	host, warnings := hostinfo.Read("/")
+	s.open(&report.Report{
+		Tool: tool(), Host: host, Warnings: warnings,
+		Run: report.Run{Seed: s.f.seed, DryRun: s.f.dryRun},
+	})
+	r, err := s.verify(ctx)
+	cause := context.Cause(ctx)
+	stop() // the host is as good as it will be: from here on, signals may end us
+	if s.screen != nil {
+		s.screen.close()
+		_, _ = fmt.Fprintln(s.errs.file)
+	}
+
+	r.Tool, r.Host = tool(), host
+	r.Warnings = append(warnings, r.Warnings...)
+	r.Run.ID, r.Run.Started, r.Run.Arguments = s.id, s.start.UTC(), s.args
+	r.Run.DurationMS = time.Since(s.start).Milliseconds()
+	r.Normalize()
+	end := s.ending(err, cause)
+	r.Conclude(end)
+	nothing := err != nil && empty(r)
+	if nothing || err != nil && end.Signal == 0 {
+		s.complain(err)
+	}
+	if nothing {
+		return r.Run.ExitStatus
+	}
+	return s.publish(r, out)
+}
+
+// prepare makes sure that it is our turn and that there is something to write to.
+func (s *session) prepare() (unlock func(), err error) {
+	ro, err := hostinfo.ReadOnly(s.f.root)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look at the sysctl directory: %w", err)
+	case ro && !s.f.dryRun:
+		return nil, readOnly{s.f.root}
+	}
+	return parent.Lock()
+}
+
+// open says what is about to happen, to people and to the log.
+func (s *session) open(r *report.Report) {
+	if s.screen != nil {
+		_, _ = fmt.Fprintln(s.screen, render.Opening(r, s.f.root, s.page(s.errs)))
+	} else {
+		for _, w := range r.Warnings {
+			s.log.Warn().Msg(w)
+		}
+	}
+	s.log.Info().Str("version", r.Tool.Version).Str("commit", r.Tool.Commit).Str("kernel", r.Host.KernelRelease).
+		Str("root", s.f.root).Uint64("seed", s.f.seed).Int("other_namespaces", r.Host.OtherNamespaces).
+		Strs("arguments", s.args).Msg("run started")
+}
+
+// verify does the run proper. The report is never nil.
+func (s *session) verify(ctx context.Context) (*report.Report, error) {
+	m, err := parent.NewLinux(parent.LinuxConfig{
+		Root: s.f.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(),
+		LogLevel: s.log.GetLevel().String(), Logger: s.log,
+	})
+	if err != nil {
+		return &report.Report{}, err
+	}
+	defer m.Close()
+	o := s.f.options()
+	o.Logger = s.log
+	if s.screen != nil {
+		o.Progress = s.screen.progress
+	}
+	return parent.Run(ctx, m, o)
+}
+
+func (s *session) ending(err, cause error) report.Ending {
+	end := report.Ending{Strict: s.f.strict, AllowUntested: s.f.allowUntested.match}
+	var sig signalled
+	switch {
+	case err == nil: // a signal that came too late to end anything does not count
+	case errors.As(cause, &sig):
+		end.Err, end.Signal = sig, int(sig.Signal)
+	default:
+		end.Err = errors.New(withErrno(err))
+	}
+	return end
+}
+
+// publish writes the report and returns the exit status.
+func (s *session) publish(r *report.Report, out output) int {
+	onTerminal := s.out.is && s.f.output == ""
+	page := s.page(terminal{})
+	if onTerminal {
+		page = s.page(s.out)
+	}
+	format, err := render.Find(s.f.format)
+	if err == nil {
+		err = format.Write(out, r, page)
+	}
+	if err == nil {
+		err = out.CloseAtomicallyReplace()
+	}
+	s.log.Info().Int("exit_status", r.Run.ExitStatus).Str("exit_reason", r.Run.ExitReason).
+		Bool("complete", r.Run.Complete).Int("leaks", len(r.Leaks)).Int64("duration_ms", r.Run.DurationMS).Msg("run ended")
+	if err != nil {
+		return s.fail(err)
+	}
+	if s.screen != nil && !(onTerminal && s.f.format == "text") {
+		_, _ = fmt.Fprint(s.errs.file, render.Verdict(r, s.page(s.errs))) // the report itself is elsewhere
+	}
+	return r.Run.ExitStatus
+}
+
+// page is how a report is laid out for where it goes.
+func (s *session) page(t terminal) render.Options {
+	return render.Options{Width: t.width(), Color: t.color, Verbose: s.f.verbose, Quiet: s.f.quiet}
+}
+
+// fail is for errors because of which there is no report to print.
+func (s *session) fail(err error) int {
+	if s.screen != nil {
+		s.screen.close()
+	}
+	s.complain(err)
+	return report.ExitUnverified
+}
+
+// complain says what went wrong, in the log's form.
+func (s *session) complain(err error) {
+	what := hint(err)
+	if s.f.logging().json(s.errs.is) {
+		s.log.Error().Str("error", withErrno(err)).Str("hint", what).Msg("could not verify")
+		return
+	}
+	_, _ = fmt.Fprintf(s.errs.file, "%s: could not verify: %s\n", name, withErrno(err))
+	if what != "" {
+		_, _ = fmt.Fprintf(s.errs.file, "  %s\n", what)
+	}
+}
+
+// empty tells that a report holds nothing that a failed run has learnt.
+func empty(r *report.Report) bool {
+	return len(r.Keys)+len(r.Leaks)+len(r.Unconfirmed)+len(r.Run.NotRestored) == 0
+}
+
+// stderr is for what must not break the live line.
+func (s *session) stderr() io.Writer {
+	if s.screen != nil {
+		return s.screen
+	}
+	return s.errs.file
+}

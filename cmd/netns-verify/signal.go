@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+)
+
+// signalled is the cause of a context that a signal has cancelled.
+type signalled struct{ syscall.Signal }
+
+func (s signalled) Error() string { return "ended by " + unix.SignalName(s.Signal) }
+
+// untilSignal returns a context that the first of the signals that ask for an
+// end cancels, with signalled as the cause; later ones change nothing, because
+// the host is being put back. stop gives them their ordinary meaning again.
+func untilSignal(parent context.Context, log zerolog.Logger) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 8)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // nohup(1), or a shell's background job
+			signal.Notify(signals, s)
+		}
+	}
+	// A reader of the log that goes away must not end a run that has the host to
+	// put back, nor change its exit status: the write fails instead, for good.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				sig, _ := s.(syscall.Signal) // there is no other kind (os/signal)
+				what := "already stopping: the host is being put back"
+				if ctx.Err() == nil {
+					cancel(signalled{sig})
+					what = "stopping: the host is put back first"
+				}
+				log.Warn().Str("signal", unix.SignalName(sig)).Msg(what)
+			}
+		}
+	}()
+	return ctx, sync.OnceFunc(func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	})
+}

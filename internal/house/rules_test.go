@@ -1,0 +1,175 @@
+package house
+
+import (
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// A rule says what is wrong with a house, one complaint for each breach.
+type rule struct {
+	name  string
+	check func(*house) []string
+	// breach is a house that breaks the rule: files to put into soundHouse.
+	breach map[string]string
+}
+
+const (
+	cobra    = "github.com/spf13/cobra"
+	zerolog  = "github.com/rs/zerolog"
+	maxLines = 400
+)
+
+var rules = []rule{
+	{"parent and child never meet", apart("parent", "child"),
+		map[string]string{"parent/x.go": uses("parent", module+"/internal/a", "a.X"), "internal/a/a.go": uses("a", module+"/child", "child.Main")}},
+	{"parent speaks protocol", imports("parent", "protocol"),
+		map[string]string{"parent/doc.go": "// Package parent is a parent.\npackage parent"}},
+	{"child speaks protocol", imports("child", "protocol"),
+		map[string]string{"child/doc.go": "// Package child is a child.\npackage child"}},
+	{"protocol and report never meet", apart("protocol", "internal/report"),
+		map[string]string{"internal/report/x.go": uses("report", module+"/protocol", "protocol.V")}},
+	{"protocol and report share no types", noCommonTypes("protocol", "internal/report"),
+		map[string]string{
+			"protocol/x.go":        uses("protocol", module+"/internal/a", "a.X"),
+			"internal/report/x.go": uses("report", module+"/internal/a", "a.X"),
+			"internal/a/a.go":      "// Package a is an a.\npackage a\ntype X int",
+		}},
+	{"perturb is pure", pure("internal/perturb"), map[string]string{"internal/perturb/x.go": uses("perturb", "os", "os.File")}},
+	{"bisect is pure", pure("internal/bisect"), map[string]string{"internal/bisect/x.go": uses("bisect", "time", "time.Timer") + "\nvar Now = time.Now"}},
+	{"report is pure", pure("internal/report"), map[string]string{"internal/report/x.go": uses("report", "golang.org/x/sys/unix", "unix.Stat_t")}},
+	{"known is pure", pure("internal/known"), map[string]string{"internal/known/x.go": uses("known", "net/http", "http.Client")}},
+	{"only cmd knows cobra", only("cmd/").mayUse(cobra, "*"),
+		map[string]string{"parent/x.go": uses("parent", cobra, "cobra.Command")}},
+	{"only commands and the child's entry points exit", only("cmd/", "child/main.go", "child/drain.go", "internal/bench/").mayUse("os", "Exit"),
+		map[string]string{"child/x.go": uses("child", "os", "os.File") + "\nvar exit = os.Exit"}},
+	{"nobody logs Fatal, which skips defers", noFatal,
+		map[string]string{"cmd/netns-verify/x.go": uses("main", zerolog, "zerolog.Logger") + "\nfunc f(l zerolog.Logger) { l.Fatal().Msg(\"\") }"}},
+	{"nobody uses a global logger", only().mayUse(zerolog+"/log", "*"),
+		map[string]string{"parent/x.go": uses("parent", zerolog+"/log", "log.X")}},
+	{"nobody uses package log", only().mayUse("log", "*"),
+		map[string]string{"cmd/netns-verify/x.go": uses("main", "log", "log.Logger")}},
+	{"loggers are passed, not kept in a package", noPackageLogger,
+		map[string]string{"parent/x.go": uses("parent", zerolog, "zerolog.Event") + "\nvar log = zerolog.Nop()"}},
+	{"loggers are made in cmd and the child's entry point", only("cmd/", "child/main.go").mayUse(zerolog, "New"),
+		map[string]string{"parent/x.go": uses("parent", zerolog, "zerolog.Event") + "\nvar f = func() any { return zerolog.New(nil) }"}},
+	{"every package has one package doc", onePackageDoc,
+		map[string]string{"child/x.go": "// Package child is another child.\npackage child"}},
+	{"files hold one concept: at most 400 lines", shortFiles,
+		map[string]string{"child/x.go": "package child\n" + strings.Repeat("\n", maxLines)}},
+	{"nothing made for tests is shipped", notShipped("testing", module+"/internal/simkernel", module+"/internal/testenv", module+"/internal/house"),
+		map[string]string{"parent/x.go": uses("parent", module+"/internal/a", "a.X"), "internal/a/a.go": uses("a", "testing", "testing.TB")}},
+	{"the top level stays as it is", topLevel(
+		"cmd", "parent", "child", "protocol", "internal", "docs", "go.mod", "go.sum", "Makefile", "README.md",
+		"LICENSE", "CHANGELOG.md", "packaging", ".ci", ".gitignore", ".github"),
+		map[string]string{"pkg/x/x.go": "// Package x is an x.\npackage x"}},
+}
+
+// soundHouse breaks no rule: the breaches are put into it.
+func soundHouse() map[string]string {
+	return map[string]string{
+		"cmd/netns-verify/main.go":     "// Command netns-verify is a command.\npackage main\nimport (\"os\"; \"" + cobra + "\"; \"" + module + "/parent\"; \"" + module + "/child\")\nvar C cobra.Command\nfunc main() { parent.Run(); child.Main(); os.Exit(0) }",
+		"cmd/netns-verify/x_test.go":   uses("main", "testing", "testing.TB"),
+		"parent/doc.go":                "// Package parent is a parent.\n" + uses("parent", module+"/protocol", "protocol.V"),
+		"child/doc.go":                 "// Package child is a child.\n" + uses("child", module+"/protocol", "protocol.V"),
+		"child/main.go":                uses("child", "os", "os.File") + "\nfunc Main() { os.Exit(0) }",
+		"protocol/doc.go":              "// Package protocol is a protocol.\npackage protocol\ntype V int",
+		"internal/report/doc.go":       "// Package report is a report.\npackage report",
+		"internal/perturb/doc.go":      "// Package perturb perturbs.\n" + uses("perturb", "syscall", "syscall.Errno") + "\nvar E = syscall.EINVAL",
+		"internal/bisect/doc.go":       "// Package bisect bisects.\npackage bisect",
+		"internal/known/doc.go":        "// Package known knows.\n" + uses("known", "time", "time.Duration"),
+		"internal/simkernel/doc.go":    "// Package simkernel simulates.\n" + uses("simkernel", "testing", "testing.TB"),
+		"internal/house/doc.go":        "// Package house houses.\npackage house",
+		"internal/x/testdata/bad/x.go": "package bad\nimport \"log\"",
+	}
+}
+
+// uses is a file that imports a path and names something of it in a type.
+func uses(pkg, imported, name string) string {
+	return "package " + pkg + "\nimport \"" + imported + "\"\ntype T struct { x " + name + " }"
+}
+
+func TestRules(t *testing.T) {
+	ours, err := load(os.DirFS("../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours.entries = tracked(t)
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			for _, complaint := range r.check(ours) {
+				t.Error(complaint)
+			}
+			if c := r.check(build(t, nil)); len(c) > 0 {
+				t.Errorf("complains about a sound house: %q", c)
+			}
+			if len(r.check(build(t, r.breach))) == 0 {
+				t.Error("does not notice its breach")
+			}
+		})
+	}
+}
+
+// TestLoad proves that the house that is checked is the whole one.
+func TestLoad(t *testing.T) {
+	h, err := load(os.DirFS("../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"child/main.go", "internal/sysctl/key.go", "parent/doc.go"} {
+		if !slices.ContainsFunc(h.files, func(f *file) bool { return f.name == name }) {
+			t.Errorf("%s is not among the files that are checked", name)
+		}
+	}
+	if slices.ContainsFunc(h.files, func(f *file) bool { return strings.HasSuffix(f.name, "_test.go") }) {
+		t.Error("tests are among them")
+	}
+}
+
+func build(t *testing.T, breach map[string]string) *house {
+	t.Helper()
+	tree := fstest.MapFS{}
+	for _, files := range []map[string]string{soundHouse(), breach} {
+		for name, src := range files {
+			tree[name] = &fstest.MapFile{Data: []byte(src)}
+		}
+	}
+	h, err := load(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range tree {
+		h.entries = append(h.entries, strings.SplitN(name, "/", 2)[0])
+	}
+	return h
+}
+
+// tracked is the top-level entries that git knows, so that a report somebody
+// left lying there is no breach.
+func tracked(t *testing.T) []string {
+	t.Helper()
+	if _, err := os.Stat("../../.git"); err != nil {
+		t.Log("not a git checkout: the top-level entries are not checked")
+		return nil
+	}
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("git", "-c", "safe.directory="+path.Dir(path.Dir(root)), "ls-files", "-z", "--", ":/")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("git ls-files: %v", err)
+	}
+	var entries []string
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		entries = append(entries, strings.SplitN(name, "/", 2)[0])
+	}
+	slices.Sort(entries)
+	return slices.Compact(entries)
+}

@@ -1,0 +1,113 @@
+package perturb
+
+import (
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// Facts is what else is known about the namespace that will be written in.
+type Facts struct {
+	// Values is the writer's readable keys.
+	Values map[sysctl.Key]string
+	// NFLog is the text of /proc/net/netfilter/nf_log, empty where there is none.
+	NFLog string
+}
+
+// Direction is the way that numbers and sets are moved first.
+type Direction int
+
+// The directions. A leak may follow only one of them.
+const (
+	Up Direction = iota
+	Down
+)
+
+// Subject is the key to be written.
+type Subject struct {
+	Key  sysctl.Key
+	Mode fs.FileMode
+	// State is the writer's.
+	State sysctl.State
+	// Observed is each observer's state of the key: their values show nothing.
+	Observed []sysctl.State
+	Prefer   Direction
+}
+
+// The bounds of what Candidates returns. A write longer than a page is cut or
+// refused by most handlers (kernel/sysctl.c, proc_do_large_bitmap).
+const (
+	MaxCandidates = 24
+	MaxLength     = 4000 // bytes
+)
+
+// Candidates proposes values for a key, most promising first: distinct, none of
+// them the writer's own, those that an observer has last, at most MaxCandidates of
+// at most MaxLength bytes, without newline or NUL. There are none for an absent key.
+func Candidates(s Subject, f Facts) []string {
+	if s.State == sysctl.Absent {
+		return nil
+	}
+	return s.sift(find(s)(s, f))
+}
+
+// rule proposes values; repeated, present or impossible ones are sifted out later.
+type rule func(Subject, Facts) []string
+
+func find(s Subject) rule {
+	if s.writeOnly() {
+		return trigger
+	}
+	if r := lookup(s.Key); r != nil {
+		return r
+	}
+	return byShape(s.State)
+}
+
+func (s Subject) writeOnly() bool {
+	return s.State.Errno == syscall.EACCES || s.Mode != 0 && s.Mode&0o444 == 0
+}
+
+// sift keeps what Candidates promises.
+func (s Subject) sift(proposed []string) []string {
+	seen, observed := map[string]bool{}, map[string]bool{}
+	if s.State.OK() {
+		seen[normal(s.State.Value)] = true
+	}
+	for _, st := range s.Observed {
+		if st.OK() {
+			observed[normal(st.Value)] = true
+		}
+	}
+	var fresh, shared []string
+	for _, c := range proposed {
+		if !fits(c) {
+			continue
+		}
+		n := normal(c)
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		if observed[n] {
+			shared = append(shared, c)
+		} else {
+			fresh = append(fresh, c)
+		}
+	}
+	all := append(fresh, shared...)
+	return all[:min(len(all), MaxCandidates)]
+}
+
+func fits(c string) bool { return len(c) <= MaxLength && !strings.ContainsAny(c, "\n\x00") }
+
+// normal makes values equal that differ only in white space: vectors are read
+// with tabs and may be written with spaces.
+func normal(v string) string { return strings.Join(strings.Fields(v), " ") }
+
+// trigger is for keys that cannot be read, such as route/flush: all that can be
+// done is to write them. IPv6 takes the number for a delay (ipv6_sysctl_rtcache_flush,
+// net/ipv6/route.c).
+func trigger(Subject, Facts) []string { return []string{"1", "0"} }

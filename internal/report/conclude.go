@@ -1,0 +1,141 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The exit statuses, the same in every format. A run that was ended by signal n
+// exits with ExitSignal+n.
+const (
+	ExitClean      = 0
+	ExitLeak       = 1
+	ExitUsage      = 2
+	ExitUnverified = 3
+	ExitSignal     = 128
+)
+
+// Ending is how a run ended, apart from what it found.
+type Ending struct {
+	// Err is why the run did not come to its end, or nil.
+	Err error
+	// Signal is the number of the signal that made it so, or 0.
+	Signal int
+	// Strict makes an incomplete run a failed one.
+	Strict bool
+	// AllowUntested tells which untested keys Strict accepts; nil means none.
+	AllowUntested func(key string) bool
+}
+
+// Conclude sets Complete, ExitStatus and ExitReason from what the report holds
+// and how the run ended, and OneWay in NotRestored. It changes nothing else, and
+// a second call changes nothing at all.
+func (r *Report) Conclude(end Ending) {
+	r.markOneWay()
+	gaps, refused := r.gaps(end)
+	r.Run.Complete = len(gaps) == 0
+	r.Run.ExitStatus, r.Run.ExitReason = r.exit(end, gaps, refused)
+}
+
+func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason string) {
+	lost := r.lost()
+	andLost := func(s string) string {
+		if lost > 0 {
+			s += "; host not restored: " + plural(lost, "key")
+		}
+		return s
+	}
+	switch {
+	case end.Err != nil && end.Signal != 0:
+		return ExitSignal + end.Signal, andLost(end.Err.Error())
+	case end.Err != nil:
+		return ExitUnverified, andLost(end.Err.Error())
+	case lost > 0:
+		return ExitUnverified, "host not restored: " + plural(lost, "key")
+	case r.Run.DryRun:
+		return ExitClean, "dry run: nothing was written"
+	case end.Strict && len(refused) > 0:
+		return ExitUnverified, "incomplete (--strict): " + strings.Join(refused, ", ")
+	case len(r.Leaks) > 0:
+		return ExitLeak, plural(len(r.Leaks), "leak")
+	case len(gaps) > 0:
+		return ExitClean, "nothing leaked; left open: " + strings.Join(gaps, ", ")
+	}
+	return ExitClean, "nothing leaked"
+}
+
+// markOneWay marks what a one-way leak left on the host: that is the leak itself.
+func (r *Report) markOneWay() {
+	latched := map[string]bool{}
+	for _, l := range r.Leaks {
+		for _, e := range l.Effects {
+			if l.Evidence.Status == StatusOneWay && e.Observer == ObserverHost {
+				latched[e.Key] = true
+			}
+		}
+	}
+	for i := range r.Run.NotRestored {
+		n := &r.Run.NotRestored[i]
+		n.OneWay = n.OneWay || latched[n.Key]
+	}
+}
+
+// lost counts the host's keys that are not as they were found, one-way leaks apart.
+func (r *Report) lost() (n int) {
+	for _, k := range r.Run.NotRestored {
+		if !k.OneWay {
+			n++
+		}
+	}
+	return n
+}
+
+// gaps lists what the run leaves open, and what of that --strict does not accept.
+func (r *Report) gaps(end Ending) (all, refused []string) {
+	add := func(n, accepted int, what string) {
+		if n > 0 {
+			all = append(all, plural(n, what))
+		}
+		if n > accepted {
+			refused = append(refused, plural(n-accepted, what))
+		}
+	}
+	untested, accepted, unresolved := 0, 0, 0
+	for _, k := range r.Keys {
+		if k.Verdict != VerdictUntested {
+			continue
+		}
+		untested++
+		if k.explained() || end.AllowUntested != nil && end.AllowUntested(k.Key) {
+			accepted++
+		}
+	}
+	for _, l := range r.Leaks {
+		if l.Evidence.Status == StatusUnresolved {
+			unresolved++
+		}
+	}
+	add(untested, accepted, "untested key")
+	add(unresolved, 0, "unresolved leak")
+	add(len(r.Unconfirmed), 0, "unconfirmed change")
+	add(r.lost(), 0, "unrestored key")
+	if r.Run.ReplaysExhausted {
+		add(1, 0, "used-up budget of replays")
+	}
+	if end.Err != nil || r.Run.DryRun || len(r.Keys) == 0 {
+		all = append(all, "not everything was tried")
+		refused = append(refused, "not everything was tried")
+	}
+	return all, refused
+}
+
+// explained tells that the kernel allows no effective write to the key, for a
+// reason that the built-in notes name.
+func (k Key) explained() bool { return k.UntestedReason == ReasonRefused && k.Note != "" }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

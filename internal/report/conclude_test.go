@@ -1,0 +1,76 @@
+package report
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestConclude(t *testing.T) {
+	var (
+		isolated   = Key{Key: "net/a", Verdict: VerdictIsolated}
+		latched    = Key{Key: "net/b", Verdict: VerdictUntested, UntestedReason: ReasonLatched}
+		explained  = Key{Key: "net/c", Verdict: VerdictUntested, UntestedReason: ReasonRefused, Note: "the kernel has one value only"}
+		refused    = Key{Key: "net/d", Verdict: VerdictUntested, UntestedReason: ReasonRefused}
+		excluded   = Key{Key: "net/e", Verdict: VerdictUntested, UntestedReason: ReasonExcluded, Note: "a note alone does not excuse"}
+		leak       = Leak{Evidence: Evidence{Status: StatusConfirmed}, Effects: []Effect{{Observer: ObserverHost, Key: "net/l"}}}
+		oneWay     = Leak{Evidence: Evidence{Status: StatusOneWay}, Effects: []Effect{{Observer: ObserverHost, Key: "net/w"}}}
+		elsewhere  = Leak{Evidence: Evidence{Status: StatusOneWay}, Effects: []Effect{{Observer: ObserverSibling, Key: "net/w"}}}
+		unresolved = Leak{Evidence: Evidence{Status: StatusUnresolved}}
+		foreign    = Effect{Observer: ObserverHost, Key: "net/f"}
+		lostW      = NotRestored{Key: "net/w"}
+		lostL      = NotRestored{Key: "net/l"}
+	)
+	allow := func(globs ...string) func(string) bool {
+		return func(key string) bool { return strings.Contains(strings.Join(globs, " "), key) }
+	}
+	for _, tt := range []struct {
+		name        string
+		keys        []Key
+		leaks       []Leak
+		unconfirmed []Effect
+		lost        []NotRestored
+		dryRun      bool
+		end         Ending
+		complete    bool
+		status      int
+		reason      string
+	}{
+		{name: "clean", keys: []Key{isolated}, complete: true, reason: "nothing leaked"},
+		{name: "clean and strict", keys: []Key{isolated}, end: Ending{Strict: true}, complete: true, reason: "nothing leaked"},
+		{name: "no key at all", reason: "nothing leaked; left open: not everything was tried"},
+		{name: "no key at all, strict", end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): not everything was tried"},
+		{name: "untested", keys: []Key{isolated, latched}, reason: "nothing leaked; left open: 1 untested key"},
+		{name: "untested, strict", keys: []Key{isolated, latched}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 untested key"},
+		{name: "untested, strict, allowed", keys: []Key{latched}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, reason: "nothing leaked; left open: 1 untested key"},
+		{name: "one allowed, one not", keys: []Key{latched, refused}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, status: 3, reason: "incomplete (--strict): 1 untested key"},
+		{name: "refused with a note, strict", keys: []Key{explained}, end: Ending{Strict: true}, reason: "nothing leaked; left open: 1 untested key"},
+		{name: "refused without a note, strict", keys: []Key{refused}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 untested key"},
+		{name: "excluded with a note, strict", keys: []Key{excluded}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 untested key"},
+		{name: "leak", keys: []Key{isolated}, leaks: []Leak{leak}, complete: true, status: 1, reason: "1 leak"},
+		{name: "leaks, incomplete", keys: []Key{latched}, leaks: []Leak{leak, leak}, status: 1, reason: "2 leaks"},
+		{name: "leak, incomplete, strict", keys: []Key{latched}, leaks: []Leak{leak}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 untested key"},
+		{name: "one-way leak latches the host", keys: []Key{isolated}, leaks: []Leak{oneWay}, lost: []NotRestored{lostW}, complete: true, status: 1, reason: "1 leak"},
+		{name: "one-way leak of another observer", keys: []Key{isolated}, leaks: []Leak{elsewhere}, lost: []NotRestored{lostW}, status: 3, reason: "host not restored: 1 key"},
+		{name: "leak not restored", keys: []Key{isolated}, leaks: []Leak{leak, oneWay}, lost: []NotRestored{lostL, lostW}, status: 3, reason: "host not restored: 1 key"},
+		{name: "unresolved leak", keys: []Key{isolated}, leaks: []Leak{unresolved}, status: 1, reason: "1 leak"},
+		{name: "foreign change", keys: []Key{isolated}, unconfirmed: []Effect{foreign}, reason: "nothing leaked; left open: 1 unconfirmed change"},
+		{name: "foreign change, strict", keys: []Key{isolated}, unconfirmed: []Effect{foreign}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 unconfirmed change"},
+		{name: "could not verify", keys: []Key{isolated}, leaks: []Leak{leak}, end: Ending{Err: errors.New("writer: no hello")}, status: 3, reason: "writer: no hello"},
+		{name: "could not verify nor restore", lost: []NotRestored{lostL}, end: Ending{Err: errors.New("writer: no hello")}, status: 3, reason: "writer: no hello; host not restored: 1 key"},
+		{name: "signal", keys: []Key{isolated}, leaks: []Leak{leak}, end: Ending{Signal: 2, Err: errors.New("ended by SIGINT")}, status: 130, reason: "ended by SIGINT"},
+		{name: "signal, not restored", lost: []NotRestored{lostL}, end: Ending{Signal: 15, Err: errors.New("ended by SIGTERM")}, status: 143, reason: "ended by SIGTERM; host not restored: 1 key"},
+		{name: "dry run, strict", keys: []Key{isolated}, dryRun: true, end: Ending{Strict: true}, reason: "dry run: nothing was written"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Report{Keys: tt.keys, Leaks: tt.leaks, Unconfirmed: tt.unconfirmed, Run: Run{NotRestored: tt.lost, DryRun: tt.dryRun}}
+			for range 2 { // a second call changes nothing
+				r.Conclude(tt.end)
+				if r.Run.Complete != tt.complete || r.Run.ExitStatus != tt.status || r.Run.ExitReason != tt.reason {
+					t.Fatalf("got complete %v, exit %d, %q; want %v, %d, %q",
+						r.Run.Complete, r.Run.ExitStatus, r.Run.ExitReason, tt.complete, tt.status, tt.reason)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,298 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+)
+
+// shown is how many entries of a list are shown unless Verbose.
+const shown = 6
+
+// Text writes the report for people: leaks first, then what was not tested and
+// why, the counts, what was restored, what to do next, and last the verdict in
+// one line, where a terminal leaves the eye.
+func Text(w io.Writer, r *report.Report, o Options) error {
+	p := newPage(o)
+	for i, l := range r.Leaks {
+		p.leak(i+1, l, o)
+	}
+	p.notRestored(r, o)
+	if !o.Quiet {
+		p.unconfirmed(r, o)
+		p.untested(r, o)
+		if o.Verbose {
+			p.keys(r, o)
+		}
+		p.plan(r, o)
+		p.summary(r)
+		p.next(r, o)
+	}
+	if p.Len() > 0 {
+		p.WriteByte('\n')
+	}
+	p.verdict(r)
+	if _, err := io.WriteString(w, p.String()); err != nil {
+		return fmt.Errorf("write text report: %w", err)
+	}
+	return nil
+}
+
+func (p *page) leak(n int, l report.Leak, o Options) {
+	p.section(p.bad, fmt.Sprintf("LEAK %d", n), headline(l))
+	for _, c := range l.Cause {
+		p.field("wrote", assignment(c.Key, c.Attempt, o)+rejected(c.Attempt)+by(c.Writer))
+	}
+	if len(l.Cause) == 0 {
+		p.field("wrote", fmt.Sprintf("one of %s:", plural(len(l.Evidence.Candidates), "write")))
+		p.list(len(l.Evidence.Candidates), o, func(i int) {
+			c := l.Evidence.Candidates[i]
+			p.item(assignment(c.Key, c.Attempt, o) + rejected(c.Attempt) + by(c.Writer))
+		})
+	}
+	effects := together(l.Effects)
+	for i, e := range effects {
+		if i == shown && !o.Verbose {
+			p.field("", fmt.Sprintf("and %d more (--verbose lists them)", len(effects)-i))
+			break
+		}
+		p.field(e.Kind, effect(e, o))
+	}
+	p.field("evidence", evidence(l))
+	if l.Unprivileged {
+		p.field("by whom", "any user of this machine can do it")
+	}
+	if slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return e.Observer == report.ObserverHost }) {
+		p.field("host", map[bool]string{true: "put back", false: p.bad("not put back")}[l.Restored])
+	}
+	if l.Known != "" {
+		p.field("known as", l.Known)
+	}
+	p.verbatim("reproduce", l.Reproducer)
+}
+
+// headline is cause -> effects, in keys.
+func headline(l report.Leak) string {
+	cause := "unresolved"
+	if len(l.Cause) > 0 {
+		var keys []string
+		for _, c := range l.Cause {
+			keys = append(keys, dotted(c.Key))
+		}
+		cause = strings.Join(keys, " + ")
+	}
+	var observers, keys []string
+	for _, e := range l.Effects {
+		if !slices.Contains(observers, e.Observer) {
+			observers = append(observers, e.Observer)
+		}
+		if key := named(e); key != cause && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	s := cause + " -> " + strings.Join(observers, ", ")
+	switch {
+	case len(keys) == 1:
+		s += ": " + keys[0]
+	case len(keys) > 1:
+		s += ": " + plural(len(keys), "key")
+	}
+	return s
+}
+
+// named is an effect's key as people write it; only sysctls have a dotted form.
+func named(e report.Effect) string {
+	if e.What == "sysctl" {
+		return dotted(e.Key)
+	}
+	return e.What + " " + e.Key
+}
+
+func rejected(a report.Attempt) string {
+	if a.Errno == "" {
+		return ""
+	}
+	return " (rejected with " + a.Errno + ")"
+}
+
+// by names the writer where it is not the ordinary one.
+func by(writer string) string {
+	if writer == "" || writer == "root" {
+		return ""
+	}
+	return " (" + writer + ")"
+}
+
+// together joins the observers in which the same happened.
+func together(effects []report.Effect) []report.Effect {
+	var out []report.Effect
+	for _, e := range effects {
+		i := slices.IndexFunc(out, func(f report.Effect) bool {
+			eb, ea := e.Shown()
+			fb, fa := f.Shown()
+			return f.Key == e.Key && f.Kind == e.Kind && f.What == e.What && eb.String() == fb.String() && ea.String() == fa.String()
+		})
+		if i < 0 {
+			out = append(out, e)
+		} else {
+			out[i].Observer += ", " + e.Observer
+		}
+	}
+	return out
+}
+
+func effect(e report.Effect, o Options) string {
+	s := e.Observer + ": " + named(e)
+	if e.What == "sysctl" {
+		s += ": " + change(e.Change, o)
+	}
+	return s
+}
+
+func evidence(l report.Leak) string {
+	e := l.Evidence
+	parts := []string{string(e.Status)}
+	switch {
+	case e.Why != "":
+		parts = append(parts, e.Why)
+	case e.Rounds > 0:
+		parts = append(parts, fmt.Sprintf("seen after %d of %s, and in none of %s without it", e.Matched, plural(e.Rounds, "write"), plural(e.Shams, "round")))
+	}
+	if l.DelayMS > 0 {
+		parts = append(parts, fmt.Sprintf("after %d ms", l.DelayMS))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// list calls item for each index, or for the first few and says how many are left.
+func (p *page) list(n int, o Options, item func(i int)) {
+	for i := range n {
+		if i == shown && !o.Verbose {
+			p.item(fmt.Sprintf("and %d more (--verbose lists them)", n-i))
+			return
+		}
+		item(i)
+	}
+}
+
+func (p *page) notRestored(r *report.Report, o Options) {
+	if len(r.Run.NotRestored) == 0 {
+		return
+	}
+	p.section(p.bad, "NOT RESTORED", plural(len(r.Run.NotRestored), "key")+" of the host: not as found")
+	for _, k := range r.Run.NotRestored {
+		s := dotted(k.Key) + ": " + change(k.Change, o)
+		if k.Why != "" {
+			s += " (" + k.Why + ")"
+		}
+		p.item(s)
+	}
+}
+
+func (p *page) unconfirmed(r *report.Report, o Options) {
+	effects := together(r.Unconfirmed)
+	if len(effects) == 0 {
+		return
+	}
+	p.section(p.doubt, "UNCONFIRMED", plural(len(effects), "change")+" that no write here explains, left as found")
+	p.list(len(effects), o, func(i int) {
+		e := effects[i]
+		s := effect(e, o)
+		if e.Why != "" {
+			s += " (" + e.Why + ")"
+		}
+		p.item(s)
+	})
+}
+
+func (p *page) untested(r *report.Report, o Options) {
+	groups := map[report.Reason][]report.Key{}
+	n := 0
+	for _, k := range r.Keys {
+		if k.Verdict == report.VerdictUntested {
+			groups[k.UntestedReason] = append(groups[k.UntestedReason], k)
+			n++
+		}
+	}
+	if n == 0 || r.Run.DryRun {
+		return
+	}
+	p.section(p.doubt, "NOT TESTED", fmt.Sprintf("%d of %s: not proven either way", n, plural(r.Counts.Writable, "writable key")))
+	// The reasons that ask for somebody's attention have few keys: they come first.
+	reasons := slices.SortedFunc(maps.Keys(groups), func(a, b report.Reason) int {
+		return cmp.Or(cmp.Compare(len(groups[a]), len(groups[b])), cmp.Compare(a, b))
+	})
+	for _, why := range reasons {
+		keys := groups[why]
+		p.lines("  "+p.strong(string(why))+" ", 3+len(why), 4, fmt.Sprintf("(%d): %s", len(keys), reason(why)))
+		if why == report.ReasonExcluded && !o.Verbose {
+			continue
+		}
+		p.list(len(keys), o, func(i int) {
+			s := dotted(keys[i].Key)
+			if why := cmp.Or(keys[i].Note, tried(keys[i])); why != "" {
+				s += ": " + why
+			}
+			p.item(s)
+		})
+	}
+}
+
+func (p *page) keys(r *report.Report, o Options) {
+	p.section(p.strong, "KEYS", plural(len(r.Keys), "key")+", every verdict and every attempt")
+	for _, k := range r.Keys {
+		s := fmt.Sprintf("%-10s  %s", k.Verdict, dotted(k.Key))
+		if k.UntestedReason != "" {
+			s += " (" + string(k.UntestedReason) + ")"
+		}
+		if k.Restless {
+			s += " (restless)"
+		}
+		p.WriteString("  " + s + "\n")
+		for _, name := range slices.Sorted(maps.Keys(k.Writers)) {
+			for _, a := range k.Writers[name].Attempts {
+				p.lines(strings.Repeat(" ", 14), 14, 16, outcome(a, o)+by(name))
+			}
+		}
+	}
+}
+
+func (p *page) plan(r *report.Report, o Options) {
+	if !r.Run.DryRun {
+		return
+	}
+	batches := 0
+	for _, k := range r.Plan {
+		batches = max(batches, k.Batch)
+	}
+	p.section(p.strong, "PLAN", fmt.Sprintf("%s in %s, and then the same in reverse", plural(planned(r), "key"), plural(batches, "batch")))
+	for _, k := range r.Plan {
+		values := k.Candidates
+		if len(values) > shown && !o.Verbose {
+			values = append(slices.Clone(values[:shown]), "...")
+		}
+		s := dotted(k.Key) + ": " + strings.Join(values, " | ")
+		switch {
+		case k.Batch == 0:
+			s = dotted(k.Key) + ": not written: " + k.Why
+		case k.Why != "":
+			s += " (" + k.Why + ")"
+		}
+		p.lines(fmt.Sprintf("  %3d  ", k.Batch), 7, 9, s)
+	}
+}
+
+// planned counts the keys that would be written.
+func planned(r *report.Report) (n int) {
+	for _, k := range r.Plan {
+		if k.Batch > 0 {
+			n++
+		}
+	}
+	return n
+}

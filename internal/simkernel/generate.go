@@ -1,0 +1,223 @@
+package simkernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// The sizes of generated kernels.
+const (
+	minKeys  = 4
+	maxKeys  = 60
+	maxLeaks = 4
+)
+
+// Generate draws a kernel and the truth about it. Equal seeds give equal kernels.
+func Generate(seed uint64) (*Kernel, Truth) {
+	return generate(seed, func(g *generator) {
+		for range g.leaks() {
+			g.plantKind(Kind(g.rng.IntN(int(kinds))))
+		}
+	})
+}
+
+// GenerateKind draws a kernel with one leak of a kind.
+func GenerateKind(seed uint64, kind Kind) (*Kernel, Truth) {
+	return generate(seed, func(g *generator) { g.plantKind(kind) })
+}
+
+func generate(seed uint64, plant func(*generator)) (*Kernel, Truth) {
+	draw := func(c clock) (*Kernel, *builder) {
+		g := &generator{
+			builder: newBuilder(),
+			rng:     rand.New(rand.NewPCG(seed, 0x6e65746e73)),
+			taken:   map[sysctl.Key]bool{},
+		}
+		spread := maxKeys - minKeys + 1
+		size := minKeys + min(g.rng.IntN(spread), g.rng.IntN(spread), g.rng.IntN(spread)) // mostly small: there are many
+		plant(g)
+		for len(g.keys) < size {
+			g.bystander()
+		}
+		return g.finish(seed, c), g.builder
+	}
+	k, b := draw(realClock{})
+	t := Truth{Seed: seed, Plants: k.plants, Keys: b.truth(k)}
+	t.again = func() *Kernel {
+		k, _ := draw(&manualClock{time.Unix(0, 0)})
+		return k
+	}
+	return k, t
+}
+
+// generator draws the parts of a kernel.
+type generator struct {
+	*builder
+	rng   *rand.Rand
+	taken map[sysctl.Key]bool
+}
+
+func (g *generator) leaks() int {
+	switch n := g.rng.IntN(100); {
+	case n < 12:
+		return 0
+	case n < 45:
+		return 1
+	case n < 70:
+		return 2
+	case n < 88:
+		return 3
+	}
+	return maxLeaks
+}
+
+// chance is true with this many in a hundred.
+func (g *generator) chance(percent int) bool { return g.rng.IntN(100) < percent }
+
+func pick[T any](g *generator, of ...T) T { return of[g.rng.IntN(len(of))] }
+
+// name draws a key's name. The order of names has nothing to do with roles.
+func (g *generator) name() sysctl.Key {
+	for {
+		dir := pick(g, "core", "ipv4", "ipv4/conf/all", "ipv4/conf/default", "ipv4/conf/eth0.100",
+			"ipv6/conf/lo", "ipv6", "netfilter", "unix")
+		name := sysctl.Key(fmt.Sprintf("net/%s/k%03x", dir, g.rng.IntN(1<<12)))
+		if g.chance(4) && len(dir) > 9 { // a few of those that are written alone
+			name = sysctl.Key("net/" + dir + "/forwarding")
+		}
+		if !g.taken[name] {
+			g.taken[name] = true
+			return name
+		}
+	}
+}
+
+// bystander adds a key, or a few, that leaks nothing.
+func (g *generator) bystander() {
+	switch n := g.rng.IntN(100); {
+	case n < 40:
+		g.add(g.anyKey())
+	case n < 50:
+		g.sideEffects()
+	case n < 60:
+		m := g.anyKey()
+		m.inherit = true
+		m.child.value = m.host.value
+		if g.chance(30) {
+			m.child.mode = 0o444
+		}
+		g.add(m)
+	case n < 68:
+		m := g.anyKey()
+		if g.chance(25) {
+			m.ignore = true
+		} else {
+			m.refuse = pick(g, refusals...)
+		}
+		g.add(m)
+	case n < 74:
+		m := g.anyKey()
+		m.child.mode = pick(g, modeNone, modeRead)
+		g.add(m)
+	case n < 78:
+		g.sharedReadOnly()
+	case n < 81:
+		m := g.anyKey()
+		m.host.mode = modeNone
+		g.add(m)
+	case n < 84:
+		m := g.integer()
+		m.host.mode, m.child.mode = modeWrite, modeWrite
+		g.add(m)
+	case n < 86:
+		m := g.anyKey()
+		m.hidden = true
+		g.add(m)
+	case n < 89:
+		m := g.anyKey()
+		m.host.mode, m.child.mode = modeSecret, modeSecret
+		g.add(m)
+	case n < 92:
+		g.words()
+	default:
+		g.add(g.restlessKey())
+	}
+}
+
+// sharedReadOnly adds a key that children see live and may not write.
+func (g *generator) sharedReadOnly() {
+	m := g.anyKey()
+	m.global = true
+	m.child.mode = modeRead
+	g.add(m)
+}
+
+// sideEffects adds a key that moves one or two others of its own namespace.
+func (g *generator) sideEffects() {
+	if g.chance(50) {
+		a := g.add(g.boolean())
+		for range 1 + g.rng.IntN(2) {
+			m := g.boolean()
+			m.host.value, m.child.value = g.keys[a].host.value, g.keys[a].child.value
+			g.side(a, sameNS{key: g.add(m), value: func(value, _ string) string { return value }})
+		}
+		return
+	}
+	a, b := g.add(g.integer()), g.add(g.integer())
+	constant := g.other(b)
+	switch g.rng.IntN(3) {
+	case 0:
+		g.side(a, sameNS{key: b, value: func(_, _ string) string { return constant }})
+	case 1: // each of the two follows the other, in another unit
+		g.side(a, sameNS{key: b, value: func(value, _ string) string { return decimal(integer(value) * 4) }})
+		g.side(b, sameNS{key: a, value: func(value, _ string) string { return decimal(integer(value) / 4) }})
+	default:
+		original := g.keys[b].child.value
+		g.side(a, sameNS{key: b, value: func(_, now string) string {
+			if now == original {
+				return constant
+			}
+			return original
+		}})
+	}
+}
+
+// restlessKey draws a key that changes without any write.
+func (g *generator) restlessKey() keyModel {
+	m := g.integer()
+	r := &restless{count: g.chance(50), blink: g.chance(8)}
+	switch g.rng.IntN(3) {
+	case 0:
+		r.onHost = true
+	case 1:
+		r.inChildren = true
+	default:
+		r.onHost, r.inChildren = true, true
+	}
+	switch g.rng.IntN(4) {
+	case 0: // with every read
+	case 1:
+		r.every = time.Duration(1+g.rng.IntN(20)) * time.Millisecond
+	case 2:
+		r.every = time.Duration(50+g.rng.IntN(450)) * time.Millisecond
+	default:
+		r.every = time.Duration(1+g.rng.IntN(30)) * time.Second
+	}
+	if r.blink && r.every == 0 {
+		r.every = 10 * time.Millisecond // reading does not make a key go
+	}
+	m.restless = r
+	switch g.rng.IntN(4) {
+	case 0:
+		m.host.mode, m.child.mode = modeRead, modeRead
+	case 1:
+		m.child.mode = modeRead
+	case 2:
+		m.inherit = true
+		m.child.value = m.host.value
+	}
+	return m
+}

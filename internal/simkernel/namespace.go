@@ -1,0 +1,148 @@
+package simkernel
+
+import (
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/parent"
+)
+
+// roleHost marks the host's namespace; parent has no role for it.
+const roleHost parent.Role = ""
+
+// namespace is one network namespace. Everything in it is guarded by Kernel.mu.
+type namespace struct {
+	role parent.Role
+	// number counts the namespaces of a role, so that draws do not depend on the
+	// order in which children start at the same moment.
+	number int
+	cells  []cell
+	// base is what an observer compares with: the state at creation, but for a
+	// later namespace what it would have been had nobody leaked.
+	base []base
+	// drift is the state of restless keys, by key.
+	drift map[int]*drift
+	// touched is the keys that a leak has set here.
+	touched []int
+	// planned tells that the writes of the moment are the plan's.
+	planned bool
+	dead    bool
+}
+
+// observer is what the namespace is in a report, empty for who is not asked.
+func (ns *namespace) observer() string {
+	switch ns.role {
+	case roleHost:
+		return report.ObserverHost
+	case parent.RoleSibling:
+		return report.ObserverSibling
+	}
+	return ""
+}
+
+// cell is where a key's value is stored, as seen from the namespace.
+func (k *Kernel) cell(ns *namespace, key int) *cell {
+	if k.keys[key].global {
+		return &k.host.cells[key]
+	}
+	return &ns.cells[key]
+}
+
+// state is what a reader of the namespace sees.
+func (k *Kernel) state(ns *namespace, key int) base {
+	if !ns.cells[key].present {
+		return base{}
+	}
+	return base{k.cell(ns, key).value, true}
+}
+
+func (k *Kernel) side(ns *namespace, key int) *side {
+	if ns == k.host {
+		return &k.keys[key].host
+	}
+	return &k.keys[key].child
+}
+
+// makeHost makes the namespace that the run is started in, and the template of
+// all others.
+func (k *Kernel) makeHost() {
+	k.host = &namespace{role: roleHost, cells: make([]cell, len(k.keys)), base: make([]base, len(k.keys))}
+	k.template = make([]cell, len(k.keys))
+	k.original = make([]base, len(k.keys))
+	k.pristine = make([]base, len(k.keys))
+	for i := range k.keys {
+		m := &k.keys[i]
+		k.host.cells[i] = cell{value: m.host.value, present: m.host.present()}
+		k.host.base[i] = k.state(k.host, i)
+		k.template[i] = cell{value: m.child.value, present: m.child.present()}
+		k.original[i] = k.template[i].base()
+		switch {
+		case !m.child.present():
+		case m.inherit || m.global:
+			k.pristine[i] = base{m.host.value, true}
+		default:
+			k.pristine[i] = base{m.child.value, true}
+		}
+	}
+	k.startDrift(k.host)
+}
+
+// enter makes a fresh namespace from the host at this moment.
+func (k *Kernel) enter(role parent.Role) *namespace {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.advance()
+	k.started[role]++
+	ns := &namespace{role: role, number: k.started[role], cells: make([]cell, len(k.keys))}
+	copy(ns.cells, k.template)
+	for i := range ns.cells {
+		c := &ns.cells[i]
+		if m := &k.keys[i]; m.inherit {
+			k.drifted(k.host, i, false)
+			c.value, c.from = k.host.cells[i].value, k.host.cells[i].from
+		}
+	}
+	if role == parent.RoleLater {
+		ns.base = k.pristine
+		k.noticeLater(ns)
+	} else {
+		ns.base = make([]base, len(ns.cells))
+		for i := range ns.cells {
+			ns.base[i] = k.state(ns, i)
+		}
+	}
+	for i := range ns.cells {
+		ns.cells[i].from = origin{} // seen from inside it was always so
+	}
+	k.startDrift(ns)
+	k.children = append(k.children, ns)
+	return ns
+}
+
+// leave ends a namespace.
+func (k *Kernel) leave(ns *namespace) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ns.dead = true
+	for i, other := range k.children {
+		if other == ns {
+			k.children = append(k.children[:i:i], k.children[i+1:]...)
+			return
+		}
+	}
+}
+
+// startDrift begins the life of a namespace's restless keys.
+func (k *Kernel) startDrift(ns *namespace) {
+	var now time.Time
+	for _, i := range k.restless {
+		r := k.keys[i].restless
+		if ns == k.host && !r.onHost || ns != k.host && !r.inChildren {
+			continue
+		}
+		if ns.drift == nil {
+			ns.drift, now = map[int]*drift{}, k.clock.now()
+		}
+		ns.drift[i] = newDrift(r, now, k.seed, ns, i)
+	}
+}

@@ -1,0 +1,121 @@
+package simkernel
+
+// plantConjunctive plants a leak that needs two keys off their defaults.
+func (g *generator) plantConjunctive() {
+	a, b := g.add(g.numeric()), g.add(g.numeric())
+	off := func(e *event) bool {
+		return e.ns.cells[a].value != e.ns.base[a].value && e.ns.cells[b].value != e.ns.base[b].value
+	}
+	n := g.plant(Conjunctive, a, b)
+	to := pick(g, toHost, toHost, toOthers, toHost|toOthers)
+	victim := g.victim(to)
+	set := g.other(victim)
+	original := g.keys[victim].child.value
+	r := rule{
+		plant: n, name: "both are off their defaults",
+		when:    func(e *event) bool { return accepted(e) && off(e) },
+		actions: []action{{to: to, key: victim, value: constant(set)}},
+	}
+	if g.chance(50) { // and goes back with either
+		r.when = accepted
+		r.actions[0].value = func(e *event) string {
+			if off(e) {
+				return set
+			}
+			return original
+		}
+	}
+	g.rule(r, a, b)
+}
+
+// plantMasked plants a leak that any write to another key undoes; now and then
+// that key undoes two.
+func (g *generator) plantMasked() {
+	mask := g.add(g.anyKey())
+	undo := rule{name: "puts another key back", when: func(*event) bool { return true }}
+	for range 1 + g.rng.IntN(2) {
+		var victim int
+		switch g.rng.IntN(3) {
+		case 0:
+			victim = g.plantGlobal(Masked)
+		case 1:
+			cause := g.add(g.cause())
+			victim = g.victim(toHost)
+			g.rule(rule{
+				plant: g.plant(Masked, cause), name: "sets another key", when: accepted,
+				actions: []action{{to: toHost, key: victim, value: constant(g.other(victim))}},
+			}, cause)
+		default:
+			var cause int
+			var value func(*event) string
+			cause, victim, value = g.follower()
+			g.rule(rule{
+				plant: g.plant(Masked, cause), name: "another key follows", when: accepted,
+				actions: []action{{to: toHost, key: victim, value: value}},
+			}, cause)
+		}
+		undo.actions = append(undo.actions, action{to: toHost, key: victim, value: constant(g.keys[victim].host.value)})
+	}
+	g.rule(undo, mask)
+}
+
+// plantShared plants two causes of one effect: two keys that set a third one, to
+// different values or the same, or a variable of everybody that another key sets.
+func (g *generator) plantShared() {
+	to := pick(g, toHost, toHost|toOthers)
+	if g.chance(35) {
+		victim := g.plantGlobal(SharedEffect)
+		cause := g.add(g.cause())
+		g.rule(rule{
+			plant: g.plant(SharedEffect, cause), name: "sets another key", when: accepted,
+			actions: []action{{to: toHost, key: victim, value: constant(g.other(victim))}},
+		}, cause)
+		return
+	}
+	cause, victim, value := g.follower()
+	set := g.other(victim)
+	if g.chance(50) {
+		value = constant(set)
+	}
+	g.rule(rule{
+		plant: g.plant(SharedEffect, cause), name: "sets another key", when: accepted,
+		actions: []action{{to: to, key: victim, value: value}},
+	}, cause)
+	second := set
+	for i := 0; i < 10 && second == set && g.chance(80); i++ {
+		second = g.other(victim)
+	}
+	also := g.add(g.cause())
+	g.rule(rule{
+		plant: g.plant(SharedEffect, also), name: "sets the same key", when: accepted,
+		actions: []action{{to: to, key: victim, value: constant(second)}},
+	}, also)
+}
+
+// plantChain plants a side effect on a variable of everybody (as ip_forward on
+// forwarding), or a key that is an effect here and a cause there.
+func (g *generator) plantChain() {
+	if g.chance(50) {
+		a, b := g.boolean(), g.boolean()
+		a.host.value, a.child.value = b.host.value, b.child.value
+		b.global = true
+		first, second := g.add(a), g.add(b)
+		n := g.plant(Chain, first)
+		g.plants[n-1].viaSide = second
+		g.side(first, sameNS{key: second, value: func(value, _ string) string { return value }, plant: n})
+		g.keys[second].plant = g.plant(Chain, second)
+		return
+	}
+	first, second, value := g.follower()
+	g.keys[second].child.mode = modeBoth
+	g.rule(rule{
+		plant: g.plant(Chain, first), name: "another key follows", when: accepted,
+		actions: []action{{to: toHost, key: second, value: value}},
+	}, first)
+	to := pick(g, toHost, toOthers, toHost|toOthers)
+	third := g.victim(to)
+	g.rule(rule{
+		plant: g.plant(Chain, second), name: "sets another key", when: accepted,
+		actions: []action{{to: to, key: third, value: constant(g.other(third))}},
+	}, second)
+}

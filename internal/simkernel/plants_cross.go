@@ -1,0 +1,169 @@
+package simkernel
+
+// victim draws the key that a leak to others sets. To the host only, it may be a
+// key that children see read-only or not at all.
+func (g *generator) victim(to targets) int {
+	var m keyModel
+	switch n := g.rng.IntN(100); {
+	case n < 50:
+		m = g.integer()
+	case n < 75:
+		m = g.boolean()
+	case n < 90:
+		m = g.vector()
+	default:
+		m = g.text()
+	}
+	switch n := g.rng.IntN(100); {
+	case n < 20:
+		m.child.mode = modeRead
+	case n < 35 && to == toHost:
+		m.child.mode = modeNone
+	case n < 45 && to == toHost:
+		m.inherit = true
+	case n < 50:
+		m.host.mode, m.child.mode = modeSecret, modeSecret
+	}
+	return g.add(m)
+}
+
+// plantCross plants the leaks that are one cause and another key.
+func (g *generator) plantCross(kind Kind) {
+	switch kind {
+	case CrossFollow:
+		g.plantFollow(kind, pick(g, toHost, toHost|toOthers, toHost|toOthers|toLater))
+	case CrossConstant:
+		g.plantConstant(kind, toHost|toOthers, false)
+	case CrossHost:
+		g.plantConstant(kind, toHost, false)
+	case SiblingOnly:
+		if g.chance(50) {
+			g.plantFollow(kind, toOthers)
+			return
+		}
+		g.plantConstant(kind, toOthers, false)
+	case LaterFollow:
+		g.plantFollow(kind, toLater)
+	case LaterConstant:
+		g.plantConstant(kind, toLater, true)
+	case LatchCross:
+		g.plantConstant(kind, pick(g, toHost, toHost|toOthers|toLater), true)
+	}
+}
+
+// plantFollow plants a key that follows another one's value. With the cause's
+// original it is as it was.
+func (g *generator) plantFollow(kind Kind, to targets) {
+	cause, victim, value := g.follower()
+	g.rule(rule{
+		plant: g.plant(kind, cause), name: "another key follows", when: accepted,
+		actions: []action{{to: to, key: victim, value: value}},
+	}, cause)
+}
+
+// follower draws a cause, a key that follows it, and how.
+func (g *generator) follower() (cause, victim int, value func(*event) string) {
+	if g.chance(30) {
+		cause, victim = g.add(g.boolean()), g.add(g.boolean())
+	} else {
+		cause, victim = g.add(g.integer()), g.add(g.integer())
+	}
+	if g.chance(20) {
+		g.keys[victim].child.mode = modeRead
+	}
+	return cause, victim, g.follows(cause, victim)
+}
+
+// follows says which value a key gets from another one's.
+func (g *generator) follows(cause, victim int) func(*event) string {
+	d, h := g.keys[cause].child.value, g.keys[victim].child.value
+	if g.keys[cause].format.isBool() && g.keys[victim].format.isBool() {
+		return func(e *event) string {
+			if e.new == d {
+				return h
+			}
+			return flip(h)
+		}
+	}
+	return func(e *event) string { return decimal(integer(h) + integer(e.new) - integer(d)) }
+}
+
+// plantConstant plants a key that any accepted write to another one sets.
+func (g *generator) plantConstant(kind Kind, to targets, oneWay bool) {
+	m := g.cause()
+	if g.chance(10) {
+		m = g.integer()
+		m.host.mode, m.child.mode = modeWrite, modeWrite
+	}
+	cause := g.add(m)
+	var victim int
+	switch {
+	case to&toLater != 0: // what is inherited has no template
+		victim = g.add(g.numeric())
+	case kind == CrossConstant && g.chance(30): // as tcp_allowed_congestion_control was
+		g.sharedReadOnly()
+		victim = len(g.keys) - 1
+	default:
+		victim = g.victim(to)
+	}
+	n := g.plant(kind, cause)
+	g.plants[n-1].oneWay = oneWay
+	g.rule(rule{
+		plant: n, name: "sets another key", when: accepted,
+		actions: []action{{to: to, key: victim, value: constant(g.other(victim)), latch: oneWay && to&toHost != 0}},
+	}, cause)
+}
+
+// plantExistence plants a key that comes or goes with another one's value.
+func (g *generator) plantExistence(kind Kind) {
+	cause := g.add(g.numeric())
+	m := g.numeric()
+	to := pick(g, toHost, toOthers, toHost|toOthers, toHost|toOthers|toLater)
+	if kind == Appear {
+		m.host.absent = to&toHost != 0
+		m.child.absent = to&(toOthers|toLater) != 0
+		if to == toHost && g.chance(50) {
+			m.child.mode = modeNone
+		}
+	}
+	if g.chance(50) {
+		m.host.mode = modeRead
+		if m.child.mode != modeNone {
+			m.child.mode = modeRead
+		}
+	}
+	victim := g.add(m)
+	original, appear := g.keys[cause].child.value, kind == Appear
+	g.rule(rule{
+		plant: g.plant(kind, cause), name: "another key comes or goes", when: accepted,
+		actions: []action{{to: to, key: victim, exists: func(e *event) bool {
+			return (e.new != original) == appear
+		}}},
+	}, cause)
+}
+
+// plantMulti plants one cause of several effects.
+func (g *generator) plantMulti() {
+	cause, victim, value := g.follower()
+	r := rule{
+		plant: g.plant(MultiEffect, cause), name: "sets several keys", when: accepted,
+		actions: []action{{to: pick(g, toHost, toOthers, toLater, toHost|toLater), key: victim, value: value}},
+	}
+	for range 1 + g.rng.IntN(2) {
+		if g.chance(50) {
+			to := pick(g, toHost, toOthers, toHost|toOthers)
+			key := g.victim(to)
+			r.actions = append(r.actions, action{to: to, key: key, value: constant(g.other(key))})
+			continue
+		}
+		m := g.integer()
+		if g.keys[cause].format.isBool() {
+			m = g.boolean()
+		}
+		key := g.add(m)
+		r.actions = append(r.actions, action{
+			to: pick(g, toHost, toOthers, toLater, toHost|toOthers|toLater), key: key, value: g.follows(cause, key),
+		})
+	}
+	g.rule(r, cause)
+}

@@ -1,0 +1,272 @@
+package simkernel
+
+import (
+	"strings"
+	"time"
+)
+
+// accepted is a write that the handler took.
+func accepted(e *event) bool {
+	return e.errno == 0 && (e.new != e.old || strings.TrimSpace(e.in) != "")
+}
+
+func rejected(e *event) bool { return e.errno != 0 }
+
+// written is an effect's value that is the one written.
+func written(e *event) string { return e.new }
+
+func constant(v string) func(*event) string { return func(*event) string { return v } }
+
+// plantKind plants one leak of a kind, with keys of its own.
+func (g *generator) plantKind(kind Kind) {
+	switch kind {
+	case SameKeyGlobal:
+		g.plantGlobal(kind)
+	case SameKeyHost:
+		g.plantSameHost(kind, 0)
+	case SetOnly:
+		g.plantSetOnly()
+	case LatchSame:
+		g.plantLatchSame()
+	case DecreaseOnly:
+		g.plantDecrease()
+	case ValueDependent:
+		g.plantValueDependent()
+	case Delayed:
+		g.plantDelayed()
+	case Rejected:
+		g.plantRejected()
+	case Appear, Disappear:
+		g.plantExistence(kind)
+	case Conjunctive:
+		g.plantConjunctive()
+	case Masked:
+		g.plantMasked()
+	case SharedEffect:
+		g.plantShared()
+	case Chain:
+		g.plantChain()
+	case MultiEffect:
+		g.plantMulti()
+	default:
+		g.plantCross(kind)
+	}
+}
+
+// plantGlobal plants one variable for everybody.
+func (g *generator) plantGlobal(kind Kind) int {
+	m := even(g.anyKey())
+	m.global = true
+	key := g.add(m)
+	g.keys[key].plant = g.plant(kind, key)
+	return key
+}
+
+// numeric draws an integer or a boolean that looks alike on both sides.
+func (g *generator) numeric() keyModel {
+	if g.chance(30) {
+		return g.boolean()
+	}
+	return g.integer()
+}
+
+// cause draws a key that can be written with effect.
+func (g *generator) cause() keyModel {
+	m := g.numeric()
+	switch {
+	case g.chance(10):
+		m = g.vector()
+	case g.chance(10):
+		m.inherit = true
+	case g.chance(10) && !m.format.isBool():
+		m = g.apart(m)
+	}
+	return m
+}
+
+// plantSameHost plants a handler that also sets the host's value.
+func (g *generator) plantSameHost(kind Kind, delay time.Duration) {
+	key := g.add(g.cause())
+	g.setsHost(g.plant(kind, key), key, accepted, written, delay)
+}
+
+// setsHost adds the rule of a leak to the host's key of the same name. Now and
+// then the host's handler has a side effect, so that putting the value back
+// moves another key of the host.
+func (g *generator) setsHost(plant, key int, when func(*event) bool, value func(*event) string, delay time.Duration) {
+	g.rule(rule{
+		plant: plant, name: "sets the host's", when: when, delay: delay,
+		actions: []action{{to: toHost, key: key, value: value}},
+	}, key)
+	if m := g.keys[key]; g.chance(10) && m.format.isBool() {
+		follower := g.boolean()
+		follower.host.value, follower.child.value = m.host.value, m.child.value
+		if g.chance(30) { // the administrator set it apart
+			follower.host.value = flip(follower.host.value)
+		}
+		g.side(key, sameNS{key: g.add(follower), value: func(value, _ string) string { return value }})
+	}
+}
+
+func flip(v string) string {
+	if v == "0" {
+		return "1"
+	}
+	return "0"
+}
+
+func (g *generator) plantSetOnly() {
+	m := g.numeric()
+	m.host.value, m.child.value = "0", "0"
+	key := g.add(m)
+	value := written
+	if g.chance(50) {
+		value = constant("1")
+	}
+	g.setsHost(g.plant(SetOnly, key), key, func(e *event) bool { return accepted(e) && e.new != "0" }, value, 0)
+}
+
+// plantLatchSame plants what can be changed once, by anybody, for everybody; or
+// once on the host by its children.
+func (g *generator) plantLatchSame() {
+	m := g.numeric()
+	if g.chance(60) {
+		m.global, m.latch = true, true
+		key := g.add(m)
+		n := g.plant(LatchSame, key)
+		g.keys[key].plant = n
+		g.plants[n-1].oneWay = true
+		return
+	}
+	key := g.add(m)
+	n := g.plant(LatchSame, key)
+	g.plants[n-1].oneWay = true
+	original := m.child.value
+	g.rule(rule{
+		plant: n, name: "latches the host's", when: func(e *event) bool { return accepted(e) && e.new != original },
+		actions: []action{{to: toHost, key: key, value: written, latch: true}},
+	}, key)
+}
+
+// plantDecrease plants a leak that only going down shows. Half of these keys
+// cannot go up, so that every run finds it.
+func (g *generator) plantDecrease() {
+	m := g.numeric()
+	if g.chance(50) {
+		if m.format.isBool() {
+			m.host.value, m.child.value = "1", "1"
+		} else {
+			m.format.step, m.format.clamp = 0, false
+			m.host.value = decimal(integer(m.host.value) + 10)
+			m = even(keyModel{name: m.name, format: m.format, host: m.host, child: m.host})
+			m.format.max = integer(m.host.value)
+		}
+	}
+	key := g.add(m)
+	g.effectOf(g.plant(DecreaseOnly, key), key, func(e *event) bool {
+		return accepted(e) && integer(e.new) < integer(e.old)
+	})
+}
+
+// plantValueDependent plants a leak of some values: above a threshold, or one.
+func (g *generator) plantValueDependent() {
+	if g.chance(15) {
+		key := g.words()
+		m := &g.keys[key]
+		word := g.keys[key].child.value
+		for m.format.shape == shapeWord && word == m.child.value {
+			word = pick(g, m.format.words...)
+		}
+		g.effectOf(g.plant(ValueDependent, key), key, func(e *event) bool {
+			return accepted(e) && e.new == word && e.new != e.old
+		})
+		return
+	}
+	key := g.add(g.integer())
+	d := integer(g.keys[key].child.value)
+	var fits func(int64) bool
+	switch t := pick[int64](g, 0, 0, 0, 1, 5, 100); g.rng.IntN(10) { // most runs try the next value only
+	case 0, 1, 2, 3, 4:
+		fits = func(n int64) bool { return n > d+t }
+	case 5:
+		fits = func(n int64) bool { return n >= 2*d+2 }
+	default:
+		exact := pick(g, d+1, d+1, d-1, d-1, d+10, 2*d, 70000)
+		fits = func(n int64) bool { return n == exact && n != d }
+	}
+	g.effectOf(g.plant(ValueDependent, key), key, func(e *event) bool { return accepted(e) && fits(integer(e.new)) })
+}
+
+// effectOf gives a leak with a condition of its own one of the usual effects.
+func (g *generator) effectOf(plant, key int, when func(*event) bool) {
+	if g.chance(40) && g.keys[key].format.shape == shapeInt {
+		g.setsHost(plant, key, when, written, 0)
+		return
+	}
+	to := pick(g, toHost, toHost|toOthers)
+	victim := g.victim(to)
+	g.rule(rule{
+		plant: plant, name: "sets another key", when: when,
+		actions: []action{{to: to, key: victim, value: constant(g.other(victim))}},
+	}, key)
+}
+
+// plantRejected plants a leak by a write that is refused: always, or because the
+// default is at the end of the range and the next value is past it.
+func (g *generator) plantRejected() {
+	m := even(g.integer())
+	if g.chance(50) {
+		m.refuse = pick(g, refusals...)
+	} else {
+		m.format = format{max: integer(m.host.value)}
+		if g.chance(30) {
+			m.format = format{max: 1 << 30, step: 1000, multiple: true}
+			m.host.value = "5000"
+			m.child.value = "5000"
+		}
+	}
+	key := g.add(m)
+	g.effectOf2(g.plant(Rejected, key), key, rejected)
+}
+
+// effectOf2 is effectOf for a write that leaves the writer's value alone: the
+// host's key of the same name is set to something else.
+func (g *generator) effectOf2(plant, key int, when func(*event) bool) {
+	if g.chance(60) {
+		to := pick(g, toHost, toHost|toOthers, toOthers)
+		victim := g.victim(to)
+		g.rule(rule{
+			plant: plant, name: "sets another key", when: when,
+			actions: []action{{to: to, key: victim, value: constant(g.other(victim))}},
+		}, key)
+		return
+	}
+	value := "0"
+	if g.keys[key].host.value == "0" {
+		value = "1"
+	}
+	g.rule(rule{
+		plant: plant, name: "sets the host's", when: when,
+		actions: []action{{to: toHost, key: key, value: constant(value)}},
+	}, key)
+}
+
+func (g *generator) delay() time.Duration {
+	return time.Duration(1000+g.rng.IntN(49000)) * time.Microsecond
+}
+
+func (g *generator) plantDelayed() {
+	delay := g.delay()
+	if g.chance(40) {
+		g.plantSameHost(Delayed, delay)
+		return
+	}
+	key := g.add(g.cause())
+	n := g.plant(Delayed, key)
+	to := pick(g, toHost, toHost|toOthers, toOthers)
+	victim := g.victim(to)
+	g.rule(rule{
+		plant: n, name: "sets another key later", when: accepted, delay: delay,
+		actions: []action{{to: to, key: victim, value: constant(g.other(victim))}},
+	}, key)
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package simkernel
+
+const raceDetector = false
