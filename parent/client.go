@@ -120,6 +120,8 @@ func (c *client) fail(what string, err error) error {
 		err = fmt.Errorf("the child ended (%w)", werr)
 	} else if werr != nil {
 		err = fmt.Errorf("%w (the child: %v)", err, werr)
+	} else if errors.Is(err, io.EOF) {
+		err = errors.New("the child ended without a last word")
 	}
 	return fmt.Errorf("%s: %s: %w", c.role, what, err)
 }

@@ -40,6 +40,7 @@ func startDrain(entry string) *drain {
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWUSER
 	cmd.SysProcAttr.UidMappings = selfMap(os.Getuid())
 	cmd.SysProcAttr.GidMappings = selfMap(os.Getgid())
+	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = 0 // its starting thread may end; its stdin tells it
 	var out io.ReadCloser
 	if d.stdin, d.err = cmd.StdinPipe(); d.err != nil {

@@ -94,6 +94,7 @@ func (l *Linux) start(role Role) (*Process, error) {
 	cmd.WaitDelay = time.Second // a descendant may hold stderr open
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
 	cmd.SysProcAttr.Pdeathsig = unix.SIGKILL
+	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the parent, which still needs its children
 
 	started, exited := make(chan error, 1), make(chan struct{})
 	var waitErr error

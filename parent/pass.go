@@ -101,12 +101,22 @@ func (p *passState) record(ws []write, batch []int) {
 	}
 }
 
-// notable leaves out what restless keys do by themselves: only one that took
-// on a value written to the same key in this batch is worth a look.
+// notable leaves out what restless keys and other programs do by themselves:
+// such a key is only worth a look if it took on a value that was written to it
+// in this batch. What others changed is taken note of, and expected from now on.
 func (r *run) notable(effects []effect, ws []write) []effect {
 	return slices.DeleteFunc(effects, func(e effect) bool {
-		return r.restless[e.place] && !slices.ContainsFunc(ws, func(w write) bool {
-			return w.key == e.key && w.after == e.after && w.perturbed()
-		})
+		others := r.noise.loud && e.observer == observerHost && !r.confirmedAt(e.place)
+		if !others && !r.restless[e.place] {
+			return false
+		}
+		if slices.ContainsFunc(ws, func(w write) bool { return w.key == e.key && w.after == e.after && w.perturbed() }) {
+			return false
+		}
+		if others {
+			r.host.Expect(e.key, e.after)
+			r.unexplained(e, "other programs are writing sysctls, and it is not a value that had just been written to this key")
+		}
+		return true
 	})
 }

@@ -26,8 +26,11 @@ func (r *run) hostOff() ([]effect, error) {
 // off. It works whether or not the run was told to stop.
 func (r *run) reset(ctx context.Context, suspects []write) ([]effect, error) {
 	off, err := r.hostOff()
-	if err != nil || len(off) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if off = r.notable(off, suspects); len(off) == 0 {
+		return nil, nil
 	}
 	r.strayed(off, suspects)
 	if off, err = r.undoThroughWriter(ctx, originalsOf(off, suspects)); err != nil {

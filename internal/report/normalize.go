@@ -26,6 +26,9 @@ func (r *Report) Normalize() {
 		by(&l.Effects, func(e Effect) string { return e.Key })
 		by(&l.Evidence.Candidates, func(c Cause) string { return c.Key })
 	}
+	for i := range r.Plan {
+		empty(&r.Plan[i].Candidates)
+	}
 	for i := range r.Keys {
 		k := &r.Keys[i]
 		if k.Writers == nil {

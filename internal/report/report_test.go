@@ -57,6 +57,7 @@ func TestFieldsAreDocumented(t *testing.T) {
 
 func TestNormalize(t *testing.T) {
 	r := Report{
+		Plan: []Planned{{Key: "net/p"}},
 		Keys: []Key{
 			{Key: "net/b", Writers: map[string]Writer{"root": {}}},
 			{Key: "net/a"},

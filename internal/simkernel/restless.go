@@ -1,6 +1,8 @@
 package simkernel
 
 import (
+	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -25,11 +27,9 @@ type drift struct {
 const manyTicks = 16
 
 func newDrift(r *restless, now time.Time, seed uint64, ns *namespace, key int) *drift {
-	stream := uint64(key)<<32 | uint64(ns.number)<<8
-	for _, c := range []byte(ns.role) {
-		stream = stream*31 + uint64(c)
-	}
-	d := &drift{rng: rand.New(rand.NewPCG(seed, stream))}
+	h := fnv.New64a() // neighbours must not drift alike
+	_, _ = fmt.Fprint(h, ns.role, " ", ns.number, " ", key)
+	d := &drift{rng: rand.New(rand.NewPCG(seed, h.Sum64()))}
 	d.next = now.Add(d.wait(r))
 	return d
 }

@@ -15,7 +15,6 @@ import (
 )
 
 func TestGolden(t *testing.T) {
-	update := flag.Lookup("update").Value.String() == "true"
 	for name, r := range samples() {
 		for _, tt := range []struct {
 			file   string
@@ -36,21 +35,29 @@ func TestGolden(t *testing.T) {
 				if err := f.Write(&got, r, tt.o); err != nil {
 					t.Fatal(err)
 				}
-				golden := filepath.Join("testdata", tt.file)
-				if update {
-					if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !bytes.Equal(got.Bytes(), want) {
-					t.Errorf("%s differs (go test -update rewrites it); got:\n%s", golden, got.String())
-				}
+				golden(t, tt.file, got.String())
 			})
 		}
+	}
+	for _, name := range []string{"incomplete", "dryrun"} {
+		golden(t, name+".opening.txt", Opening(samples()[name], "/proc/sys", Options{}))
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test -update rewrites it); got:\n%s", file, got)
 	}
 }
 
