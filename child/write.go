@@ -17,8 +17,9 @@ func (s *server) perturb(p *protocol.Perturb) error {
 	return nil
 }
 
-// perturbKey tries candidates until enough of them took effect. The value is
-// read at the moment of writing, because earlier writes may have moved it.
+// perturbKey tries candidates until enough of them took effect, and without
+// any, the observers' own values. The value is read at the moment of writing,
+// because earlier writes may have moved it.
 func (s *server) perturbKey(it protocol.Item) error {
 	key, effective := sysctl.Key(it.Key), 0
 	for _, c := range it.Candidates {
@@ -35,6 +36,18 @@ func (s *server) perturbKey(it protocol.Item) error {
 		}
 		if after.OK() && after != before && !slices.Contains(it.Avoid, protocol.Bytes(after.Value)) {
 			effective++
+		}
+	}
+	if effective > 0 {
+		return nil
+	}
+	// A switch has no third value: what one observer has shows it to the others.
+	for _, c := range it.Avoid {
+		before := s.tree.Read(key)
+		if before.OK() && before.Value != string(c) {
+			if _, err := s.write(key, c, before); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

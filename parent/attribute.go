@@ -90,10 +90,13 @@ func (p *passState) proveAlone(ctx context.Context, effects []effect, batch []wr
 	if err != nil {
 		return p.outOfBudget(err, nil, again)
 	}
-	for _, w := range out.writes {
-		w.observed = p.observed(w.key)
-		if w.proves() && !slices.ContainsFunc(out.effects, func(e effect) bool { return e.key == w.key }) {
-			p.proven[w.key] = true
+	for i, w := range out.writes {
+		out.writes[i].observed = p.observed(w.key)
+	}
+	for _, k := range keysOf(again) {
+		changed := slices.ContainsFunc(out.effects, func(e effect) bool { return e.key == k })
+		if !changed && prove(writesOf(out.writes, []sysctl.Key{k})) {
+			p.proven[k] = true
 		}
 	}
 	return nil

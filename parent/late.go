@@ -36,6 +36,10 @@ func (p *passState) deferred(ctx context.Context) error {
 		if p.confirmedAt(e.place) || p.stuck[e.key] || p.restless[e.place] {
 			continue
 		}
+		if p.noise.loud && e.observer == observerHost {
+			p.unexplained(e.effect, "other programs are writing sysctls, and the writes just before it do not reproduce it")
+			continue
+		}
 		if fruitless >= most {
 			p.unexplained(e.effect, "replaying the writes before it did not reproduce the others, and was not tried for this one")
 			continue

@@ -118,20 +118,22 @@ func (r *run) item(p planned, pass Phase) protocol.Item {
 	for _, c := range candidates {
 		it.Candidates = append(it.Candidates, protocol.Bytes(c))
 	}
-	for _, st := range r.observed(p.entry.Key) {
-		it.Avoid = append(it.Avoid, protocol.Bytes(st.Value))
+	for _, o := range r.observed(p.entry.Key) {
+		if v := protocol.Bytes(o.state.Value); !slices.Contains(it.Avoid, v) {
+			it.Avoid = append(it.Avoid, v)
+		}
 	}
 	return it
 }
 
 // observed is what the observers read of a key now, where they can.
-func (r *run) observed(k sysctl.Key) []sysctl.State {
-	var out []sysctl.State
+func (r *run) observed(k sysctl.Key) []observed {
+	var out []observed
 	if st := r.host.Expected(k); st.OK() {
-		out = append(out, st)
+		out = append(out, observed{observerHost, st})
 	}
-	if e, ok := r.siblingBase[k]; ok && e.State.OK() && !slices.Contains(out, e.State) {
-		out = append(out, e.State)
+	if st := stateIn(r.siblingBase, k); st.OK() {
+		out = append(out, observed{observerSibling, st})
 	}
 	return out
 }

@@ -90,7 +90,7 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return report.VerdictWriteOnly, "", ""
 	case j.hidden(e.Key):
 		return untested(report.ReasonUnobserved, "")
-	case j.proven[e.Key] || slices.ContainsFunc(attempts, write.proves):
+	case j.proven[e.Key] || prove(attempts):
 		return report.VerdictIsolated, "", ""
 	case j.latched(e, attempts):
 		l, _ := known.OneWay(e.Key)

@@ -17,7 +17,7 @@ type write struct {
 	before, after sysctl.State
 	at            time.Time
 	// observed is the observers' states of the key when it was written.
-	observed []sysctl.State
+	observed []observed
 	// tainted: an observer's state was another by then.
 	tainted bool
 }
@@ -25,10 +25,25 @@ type write struct {
 // perturbed tells that the write took effect in the writer.
 func (w write) perturbed() bool { return w.after != w.before }
 
-// proves tells that the write shows isolation, if no observer changed: it took
-// effect, and what was read back is not what any observer had.
-func (w write) proves() bool {
-	return w.perturbed() && w.after.OK() && !w.tainted && !slices.Contains(w.observed, w.after)
+// observed is what an observer reads of a key.
+type observed struct {
+	observer string
+	state    sysctl.State
+}
+
+// prove tells whether writes to one key show its isolation, if no observer
+// changed: for each observer that has the key, one of them took effect and read
+// back as something that this observer did not have.
+func prove(ws []write) bool {
+	ws = slices.DeleteFunc(slices.Clone(ws), func(w write) bool {
+		return !w.perturbed() || !w.after.OK() || w.tainted
+	})
+	for _, o := range []string{observerHost, observerSibling} {
+		if !slices.ContainsFunc(ws, func(w write) bool { return !slices.Contains(w.observed, observed{o, w.after}) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // The observers, as the report names them.

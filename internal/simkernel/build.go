@@ -90,7 +90,7 @@ func (b *builder) finish(seed uint64, c clock) *Kernel {
 			}
 		}
 	}
-	k.log.proven, k.log.replayed = map[sysctl.Key]bool{}, map[sysctl.Key]bool{}
+	k.log.planned, k.log.any = map[sysctl.Key]tellers{}, map[sysctl.Key]tellers{}
 	k.makeHost()
 	return k
 }

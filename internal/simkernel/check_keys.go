@@ -51,11 +51,11 @@ func (c *checker) key(t KeyTruth, v report.Key, leaking, suspect bool) {
 	if leaking || suspect || t.Restless && t.Expect == "" {
 		return
 	}
-	proven := c.log.proven[t.Key]
+	proven := c.log.proven(t.Key)
 	switch {
 	case t.Expect != "" && v.Verdict != t.Expect:
 		c.bad("%s has the verdict %s, want %s", t.Key, v.Verdict, t.Expect)
-	case v.Verdict == report.VerdictIsolated && !c.log.replayed[t.Key]:
+	case v.Verdict == report.VerdictIsolated && !c.log.replayed(t.Key):
 		c.bad("%s is said to be isolated, but no write to it could have shown a leak", t.Key)
 	case t.Expect == "" && t.Bystander && proven && v.Verdict != report.VerdictIsolated:
 		c.bad("%s has the verdict %s (%s) although a write took effect and leaked nowhere", t.Key, v.Verdict, v.UntestedReason)

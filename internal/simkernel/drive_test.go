@@ -188,7 +188,7 @@ func perfect(t *testing.T, truth Truth, l *Log, before, after sysctl.Snapshot) *
 		case leaking[k.Key]:
 			v.Verdict = report.VerdictLeak
 		case k.Expect != "" && k.Expect != report.VerdictUntested:
-		case l.proven[k.Key] && k.Expect == "":
+		case l.proven(k.Key) && k.Expect == "":
 			v.Verdict = report.VerdictIsolated
 		default:
 			v.Verdict, v.UntestedReason = report.VerdictUntested, report.ReasonRefused

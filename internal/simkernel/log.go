@@ -22,13 +22,26 @@ type Log struct {
 	// stood is the plants that had changed, by a planned write, what later
 	// namespaces start with, when the host was swept.
 	stood []bool
-	// proven is the keys for which a planned write took effect with a value that
-	// neither the host nor a sibling had.
-	proven map[sysctl.Key]bool
-	// replayed is the same for any write.
-	replayed map[sysctl.Key]bool
-	live     int
+	// planned is, by key, the observers for whom a planned write took effect
+	// with a value that they did not have; any is the same for every write.
+	planned, any map[sysctl.Key]tellers
+	live         int
 }
+
+// tellers is a set of observers who could tell a leak from none.
+type tellers uint8
+
+const (
+	hostTells tellers = 1 << iota
+	siblingTells
+	everybodyTells = hostTells | siblingTells
+)
+
+// proven tells that planned writes to the key could have shown a leak to everybody.
+func (l *Log) proven(k sysctl.Key) bool { return l.planned[k] == everybodyTells }
+
+// replayed is the same for every write.
+func (l *Log) replayed(k sysctl.Key) bool { return l.any[k] == everybodyTells }
 
 // Write is one write in a child that reached its handler.
 type Write struct {
@@ -72,26 +85,33 @@ func (k *Kernel) logWrite(e *event) {
 		At: k.clock.now(), Role: e.ns.role, Number: e.ns.number, Planned: e.planned,
 		Key: m.name, Value: e.in, Errno: e.errno, Old: e.old, New: e.new,
 	})
-	if e.new != e.old && !k.log.proven[m.name] && k.differsEverywhere(e) {
-		k.log.replayed[m.name] = true
+	if e.new != e.old && !k.log.proven(m.name) {
+		who := k.whoTells(e)
+		k.log.any[m.name] |= who
 		if e.planned {
-			k.log.proven[m.name] = true
+			k.log.planned[m.name] |= who
 		}
 	}
 }
 
-// differsEverywhere tells that neither the host nor the newest sibling (an older
-// one is not asked any more) reads what the writer now reads.
-func (k *Kernel) differsEverywhere(e *event) bool {
-	if !k.readable(e.ns, e.key) || !k.differs(e, k.host) {
-		return false
+// whoTells is those of the host and the newest sibling (an older one is not
+// asked any more) who do not read what the writer now reads.
+func (k *Kernel) whoTells(e *event) (who tellers) {
+	if !k.readable(e.ns, e.key) {
+		return 0
+	}
+	if k.differs(e, k.host) {
+		who |= hostTells
 	}
 	for _, ns := range slices.Backward(k.children) {
 		if ns.role == parent.RoleSibling {
-			return k.differs(e, ns)
+			if k.differs(e, ns) {
+				who |= siblingTells
+			}
+			return who
 		}
 	}
-	return true
+	return who | siblingTells
 }
 
 func (k *Kernel) differs(e *event, ns *namespace) bool {

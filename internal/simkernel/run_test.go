@@ -187,7 +187,7 @@ func (s *stats) add(seed uint64, o outcome) {
 		case !k.Bystander || k.Expect != "" || k.Restless:
 		case verdicts[k.Key] == report.VerdictIsolated:
 			s.isolated++
-		case !o.log.proven[k.Key]:
+		case !o.log.proven(k.Key):
 			s.unproven++
 		}
 		if k.Bystander && k.Expect == "" && !k.Restless {
