@@ -66,12 +66,16 @@ func (r *run) oneWay(e effect, suspects []write) {
 			l.cause = []write{w}
 		}
 	}
-	l.candidates = without(r.recent(suspects), map[sysctl.Key]bool{e.key: l.cause != nil})
+	if l.cause != nil {
+		l.candidates = without(suspects, map[sysctl.Key]bool{e.key: true})
+	} else {
+		l.candidates = r.recent(suspects)
+	}
 	switch {
 	case l.cause == nil:
 		l.why = "it cannot be put back until reboot, so it cannot be replayed: one of the candidates did it"
 	case len(l.candidates) == 0:
-		l.why = "nothing else was written before it changed; it cannot be put back until reboot, so there are no rounds"
+		l.why = "it changed when nothing but this had been written; it cannot be put back until reboot, so there are no rounds"
 	default:
 		l.why = "the key took on the value written to it; it cannot be put back until reboot, so there are no rounds to rule out the other candidates"
 	}
