@@ -88,7 +88,7 @@ func (p *passState) proveAlone(ctx context.Context, effects []effect, batch []wr
 	}
 	out, err := p.try(ctx, trial{writes: again})
 	if err != nil {
-		return p.outOfBudget(err, nil, again)
+		return p.outOfBudget(err)
 	}
 	for i, w := range out.writes {
 		out.writes[i].observed = p.observed(w.key)
@@ -193,7 +193,7 @@ func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]b
 			out.effects = slices.DeleteFunc(out.effects, func(e effect) bool { return !hasPlace(again.effects, e.place) })
 		}
 		if err != nil {
-			return explained, r.outOfBudget(err, nil, rest)
+			return explained, r.outOfBudget(err)
 		}
 		causes, err := r.causes(ctx, out.effects, rest, h, explained)
 		if err != nil {
@@ -225,12 +225,11 @@ func (r *run) causes(ctx context.Context, effects []effect, rest []write, h how,
 			continue
 		}
 		l, err := r.causeOf(ctx, e, rest, h)
+		if errors.Is(err, errBudget) {
+			return nil, r.unresolved(ctx, e, rest, h, explained)
+		}
 		if err != nil {
-			if err := r.outOfBudget(err, &e, rest); err != nil {
-				return nil, err
-			}
-			explained[e.place] = true
-			return nil, nil
+			return nil, err
 		}
 		if l == nil {
 			continue
@@ -270,6 +269,9 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 }
 
 func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
+	if ok, err := r.corroborated(ctx, e.place, ws, h); err != nil || !ok {
+		return nil, err
+	}
 	set, err := r.minimal(ctx, e.place, ws, h)
 	if err == nil && len(set) > 1 && h.settle == 0 {
 		// Several writes may be nothing but the time that the effect of one takes.
@@ -290,6 +292,23 @@ func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, err
 		return nil, err
 	}
 	return r.add(l), nil
+}
+
+// corroborated tells whether an effect comes once more with the writes, and
+// not without: that costs little beside looking for the cause of a restless key.
+func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (bool, error) {
+	shows, err := r.shows(ctx, p, ws, h)
+	if err != nil || !shows {
+		return false, err
+	}
+	out, err := r.try(ctx, trial{as: ws, settle: h.settle, later: h.later})
+	if err != nil || !hasPlace(out.effects, p) {
+		return err == nil, err
+	}
+	if h.settle > 0 {
+		r.restless[p] = true // nothing was written, and nothing was still to come
+	}
+	return false, nil
 }
 
 // minimal narrows writes that show an effect down: first to the write of the
@@ -367,17 +386,34 @@ func boolOrder(a, b bool) int {
 	return 1
 }
 
-// outOfBudget turns the end of the budget into an unresolved leak; other
-// errors pass through.
-func (r *run) outOfBudget(err error, e *effect, suspects []write) error {
+// outOfBudget makes the end of the budget a warning; other errors pass through.
+func (r *run) outOfBudget(err error) error {
 	if !errors.Is(err, errBudget) {
-		return err
+		return err // nil too
 	}
 	r.exhausted = true
 	r.warn("%v (%d): leaks may be unresolved, or hidden behind those found", errBudget, r.o.MaxReplays)
-	if e != nil {
-		r.add(&leak{effects: []effect{*e}, status: statusUnresolved, candidates: suspects,
-			why: "it reproduces, but the budget of replays was used up before one write could be singled out"})
+	return nil
+}
+
+// unresolved records a leak for which the budget did not last, if the suspects
+// as a whole can be shown to cause it. That much is granted beyond the budget, once.
+func (r *run) unresolved(ctx context.Context, e effect, suspects []write, h how, explained map[place]bool) error {
+	first := !r.exhausted
+	if err := r.outOfBudget(errBudget); err != nil || !first {
+		return err
+	}
+	r.o.MaxReplays += GrantedReplays
+	h.settle = r.o.Settle
+	l, err := r.confirm(ctx, e.place, suspects, h)
+	if err != nil || l == nil {
+		return r.outOfBudget(err)
+	}
+	l.cause, l.candidates, l.status = nil, suspects, statusUnresolved
+	l.why = "it reproduces, but the budget of replays was used up before one write could be singled out"
+	r.add(l)
+	for _, e := range l.effects {
+		explained[e.place] = true
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 const (
@@ -15,7 +17,14 @@ const (
 	// restlessRounds is for effect keys that are known to move by themselves.
 	restlessRounds = 24
 	minRounds      = 3
+	// moreRounds follow where other keys seem to be effects too: of many keys
+	// that move by themselves, one may fit.
+	moreRounds = 8
 )
+
+func otherKeys(effects []effect, k sysctl.Key) bool {
+	return slices.ContainsFunc(effects, func(e effect) bool { return e.key != k })
+}
 
 // confirm proves a cause: the effect comes with every write of it and with no
 // sham, each round in a fresh writer. It returns nil where that is not so. The
@@ -26,7 +35,15 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 	if r.restless[p] {
 		n = restlessRounds
 	}
-	for _, real := range r.drawRounds(n) {
+	rounds := r.drawRounds(n)
+	for i := 0; ; i++ {
+		if i == n && otherKeys(l.effects, p.key) {
+			rounds = append(rounds, r.drawRounds(moreRounds)...)
+		}
+		if i == len(rounds) {
+			break
+		}
+		real := rounds[i]
 		t := trial{as: cause, settle: h.settle, later: h.later, idle: true}
 		if real {
 			t.writes = cause

@@ -25,8 +25,9 @@ type Options struct {
 	Settle time.Duration
 	// Deadline is the longest wait for a child's answer (default 30 s).
 	Deadline time.Duration
-	// MaxReplays bounds the fresh writers of the run's attributions and
-	// confirmations (default 2000); what is left then is unresolved.
+	// MaxReplays bounds the replays of the run's attributions and confirmations
+	// (default 2000); what is left then is unresolved. To tell that from a key
+	// that moves by itself, GrantedReplays are made beyond it.
 	MaxReplays int
 
 	Logger zerolog.Logger
@@ -40,6 +41,7 @@ const (
 	DefaultSettle     = 300 * time.Millisecond
 	DefaultDeadline   = 30 * time.Second
 	DefaultMaxReplays = 2000
+	GrantedReplays    = restlessRounds
 )
 
 func (o Options) withDefaults() Options {

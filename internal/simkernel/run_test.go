@@ -33,7 +33,7 @@ const (
 	manyKernels = 10_000
 	raceKernels = 1_000
 	fewKernels  = 500
-	mostReplays = parent.DefaultMaxReplays // until measured
+	mostReplays = parent.DefaultMaxReplays + parent.GrantedReplays // until measured
 )
 
 // outcome is what one run on one kernel came to.
