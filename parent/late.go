@@ -63,8 +63,17 @@ func (p *passState) deferred(ctx context.Context) error {
 func (p *passState) awaitLate(ctx context.Context) error {
 	time.Sleep(p.o.Settle)
 	off, err := p.hostOff()
-	if err != nil || len(off) == 0 {
+	if err != nil {
 		return err
+	}
+	if p.sibling != nil {
+		if err := p.lastSweep(p.sibling); err != nil {
+			return err
+		}
+		p.strayedIn()
+	}
+	if len(off) == 0 {
+		return nil
 	}
 	still, err := p.reset(ctx, p.history)
 	if err != nil {

@@ -52,6 +52,7 @@ func (r *run) reset(ctx context.Context, suspects []write) ([]effect, error) {
 	if off, err = r.hostOff(); err != nil {
 		return nil, err
 	}
+	r.strayed(off, undo)
 	return r.undoOnHost(off)
 }
 
@@ -70,7 +71,9 @@ func (r *run) undoThroughWriter(ctx context.Context, undo []write) ([]effect, er
 			return nil, err
 		}
 	}
-	return r.hostOff()
+	off, err := r.hostOff()
+	r.strayed(off, undo) // those were writes too, and time has passed
+	return off, err
 }
 
 // undoOnHost writes the host's keys back where that is allowed. Restoring one
