@@ -35,9 +35,10 @@ run: build ## test the running kernel: builds, then `netns-verify run $(ARGS)`
 	exit $$status
 
 .PHONY: test
-test: check ## lint, then all tests with the race detector
+test: check ## lint, all tests with the race detector, and 10,000 simulated kernels
 	@.ci/need cc=gcc,libc6-dev unshare=util-linux
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 30m ./...
+	$(GO) test -timeout 30m -run '^TestRandomKernels$$' -v ./internal/simkernel
 
 .PHONY: lint
 lint: check ## gofmt, tidy, vet, staticcheck, errorlint, zerologlint; govulncheck
@@ -60,8 +61,9 @@ tools:
 	$(GO) build -C .ci/tools -o $(TOOLS)/ tool
 
 .PHONY: bench
-bench: build ## measure survey, sweep, writes and whole runs
-	$(GO) run ./internal/bench $(ARGS)
+bench: build ## measure survey, sweep, writes and whole runs (root)
+	CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bench ./internal/bench
+	.cache/bench $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (60s) each

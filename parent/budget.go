@@ -1,0 +1,38 @@
+package parent
+
+import (
+	"context"
+	"errors"
+)
+
+// outOfBudget makes the end of the budget a warning; other errors pass through.
+func (r *run) outOfBudget(err error) error {
+	if !errors.Is(err, errBudget) {
+		return err // nil too
+	}
+	r.exhausted = true
+	r.warn("%v (%d): leaks may be unresolved, or hidden behind those found", errBudget, r.o.MaxReplays)
+	return nil
+}
+
+// unresolved records a leak for which the budget did not last, if the suspects
+// as a whole can be shown to cause it. That much is granted beyond the budget, once.
+func (r *run) unresolved(ctx context.Context, e effect, suspects []write, h how, explained map[place]bool) error {
+	first := !r.exhausted
+	if err := r.outOfBudget(errBudget); err != nil || !first {
+		return err
+	}
+	r.o.MaxReplays += GrantedReplays
+	h.settle = r.o.Settle
+	l, err := r.confirm(ctx, e.place, suspects, h)
+	if err != nil || l == nil {
+		return r.outOfBudget(err)
+	}
+	l.cause, l.candidates, l.status = nil, suspects, statusUnresolved
+	l.why = "it reproduces, but the budget of replays was used up before one write could be singled out"
+	r.add(l)
+	for _, e := range l.effects {
+		explained[e.place] = true
+	}
+	return nil
+}
