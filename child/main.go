@@ -45,7 +45,7 @@ func run(build string, log *zerolog.Logger) error {
 	requests := os.NewFile(fdRequests, "requests")
 	replies := os.NewFile(fdReplies, "replies")
 	hello := protocol.Hello{Version: protocol.Version, Build: build, PID: os.Getpid(), NetNS: netns}
-	log.Debug().Str("role", os.Args[1]).Uint64("netns", netns).Msg("child started")
+	log.Debug().Uint64("netns", netns).Msg("child started")
 	return Serve(sysctl.NewProc(os.Args[2]), hello, requests, replies, *log)
 }
 

@@ -20,11 +20,17 @@ func (r *run) finish(ctx context.Context, aborted bool) error {
 	r.enter(PhaseRestore, "")
 	var err error
 	if aborted {
+		r.leftOpen()
 		err = r.putRight(context.WithoutCancel(ctx))
 		r.returnForced()
 	}
 	r.end(ctx, aborted)
-	if !aborted {
+	if aborted {
+		// Once more for what came late.
+		if perr := r.putRight(context.WithoutCancel(ctx)); err == nil {
+			err = perr
+		}
+	} else {
 		var came bool
 		if came, err = r.attributeLast(ctx); came {
 			r.end(ctx, err != nil)
@@ -51,6 +57,8 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 		r.last.addLate(stray{effect: e})
 	}
 	if err := r.last.deferred(ctx); err != nil {
+		r.aborted = true
+		r.leftOpen()
 		if perr := r.putRight(context.WithoutCancel(ctx)); perr != nil {
 			err = errors.Join(err, perr)
 		}
@@ -75,12 +83,41 @@ func (r *run) end(ctx context.Context, aborted bool) {
 		}
 	}
 	r.sibling = nil
+	if r.o.DryRun {
+		return // nothing was written that could come late
+	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
 	defer cancel()
 	r.progress(0, 0, "waiting for the namespaces to be gone")
 	if derr := r.m.Drain(ctx); derr != nil {
 		r.warn("could not observe the end of the namespaces, only waited a while: %v", derr)
 	}
+}
+
+// leftOpen puts the effects into the report that a run was not given the time
+// to attribute.
+func (r *run) leftOpen() {
+	if r.last == nil {
+		return
+	}
+	r.last.strayedIn()
+	open := r.last.open
+	for _, l := range r.last.late {
+		open = append(open, l.effect)
+	}
+	for _, e := range open {
+		if !r.confirmedAt(e.place) && !r.stuck[e.key] {
+			r.unattributed(e, "the run ended before it could be attributed")
+		}
+	}
+}
+
+// unattributed records an effect of which any write so far may be the cause:
+// none of them proves anything any more.
+func (r *run) unattributed(e effect, why string) {
+	r.unexplained(e, why)
+	r.closed = 0
+	clear(r.proven)
 }
 
 // putRight resets the host after a run that ended before it could attribute
@@ -102,7 +139,7 @@ func (r *run) putRight(ctx context.Context) error {
 			r.lose(e, why)
 		}
 		delete(r.forced, e.key)
-		r.unexplained(e, why)
+		r.unattributed(e, why)
 	}
 	return err
 }

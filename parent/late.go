@@ -202,6 +202,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if effects = p.inherited(effects); len(effects) == 0 {
 		return nil
 	}
+	p.open = effects
 	if err := p.undoTemplate(ctx, p.history, effects); err != nil {
 		return err
 	}
@@ -245,6 +246,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 			p.unexplained(e, "no replay of the writes reproduces it")
 		}
 	}
+	p.open = nil
 	if live > 0 {
 		return p.renewSibling(ctx)
 	}

@@ -47,6 +47,7 @@ func (r *run) add(l *leak) *leak {
 	}
 	r.leaks = append(r.leaks, l)
 	r.logLeak(l)
+	r.progress(0, 0, r.doing)
 	return l
 }
 

@@ -13,7 +13,7 @@ import (
 func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	r.enter(phase, "")
 	r.passes++
-	p := &passState{run: r}
+	p := &passState{run: r, proven: map[sysctl.Key]bool{}}
 	r.last = p
 	batches := o.batches(r.o.BatchSize)
 	for i, batch := range batches {
@@ -33,7 +33,14 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	if err := p.deferred(ctx); err != nil {
 		return err
 	}
-	return p.judgeLater(ctx)
+	if err := p.judgeLater(ctx); err != nil {
+		return err
+	}
+	p.closed = len(p.writes)
+	for k := range p.proven {
+		p.run.proven[k] = true
+	}
+	return nil
 }
 
 // passState is what attribution needs to know of one pass.
@@ -42,6 +49,10 @@ type passState struct {
 	history []write
 	// late is the effects that their batch alone does not reproduce.
 	late []lateEffect
+	// open is the effects that are being attributed.
+	open []effect
+	// proven is the keys that a replay has shown to be isolated.
+	proven map[sysctl.Key]bool
 }
 
 // lateEffect is an effect with the history when it was seen.
@@ -73,7 +84,12 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 		p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("effect")
 	}
 	p.progress(0, 0, fmt.Sprintf("attributing %d effects", len(effects)))
-	return p.attribute(ctx, effects, ws)
+	p.open = effects
+	if err := p.attribute(ctx, effects, ws); err != nil {
+		return err
+	}
+	p.open = nil
+	return nil
 }
 
 // record keeps a batch's writes and, of the first pass, the values that took effect.

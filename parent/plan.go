@@ -29,6 +29,7 @@ func (r *run) makePlan() {
 			facts.Values[e.Key] = e.State.Value
 		}
 	}
+	r.warnOfIdleGlobs()
 	for _, e := range r.writerBase {
 		if e.Writable() {
 			r.plan = append(r.plan, r.planKey(e, facts))
@@ -57,6 +58,21 @@ func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 		p.skip = report.ReasonNoCandidate
 	}
 	return p
+}
+
+// warnOfIdleGlobs names patterns without a match: somebody may rely on what a
+// mistyped --exclude was to spare.
+func (r *run) warnOfIdleGlobs() {
+	for _, list := range []struct {
+		flag  string
+		globs []sysctl.Glob
+	}{{"--include", r.o.Include}, {"--exclude", r.o.Exclude}} {
+		for _, g := range list.globs {
+			if !slices.ContainsFunc(r.writerBase, func(e sysctl.Entry) bool { return g.Match(e.Key) }) {
+				r.warn("%s %s matches no key (* stays within one element, ** spans them)", list.flag, g)
+			}
+		}
+	}
 }
 
 func (r *run) included(k sysctl.Key) bool {

@@ -31,11 +31,13 @@ type run struct {
 
 	plan    []planned
 	phase   Phase
+	doing   string
 	passes  int
 	batches int
 	replays int
 	last    *passState // the newest pass
 	writes  []write    // of the passes, not of replays
+	closed  int        // how many of them belong to passes that were completed
 	leaks   []*leak
 	foreign []foreign
 	stuck   map[sysctl.Key]bool // host keys that cannot be put back
@@ -75,13 +77,13 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 	}
 	err := r.all(ctx)
 	r.aborted = err != nil
+	reached := r.phase
 	if r.host != nil {
 		if ferr := r.finish(ctx, err != nil); ferr != nil {
 			err = errors.Join(err, ferr)
 		}
 		_ = r.host.Close()
 	}
-	reached := r.phase
 	if err == nil {
 		r.enter(PhaseReport, "")
 		reached = PhaseReport
@@ -121,6 +123,7 @@ func (r *run) enter(p Phase, doing string) {
 }
 
 func (r *run) progress(done, total int, doing string) {
+	r.doing = doing
 	if r.o.Progress != nil {
 		r.o.Progress(Progress{Phase: r.phase, Done: done, Total: total, Doing: doing, Leaks: len(r.leaks)})
 	}

@@ -22,7 +22,10 @@ func (r *run) reportKeys(rep *report.Report) {
 	for _, w := range r.writes {
 		attempts[w.key] = append(attempts[w.key], w)
 	}
-	judge := judge{run: r, leaking: r.causeKeys(), candidates: r.candidateKeys(), plans: map[sysctl.Key]planned{}}
+	judge := judge{run: r, leaking: r.causeKeys(), candidates: r.candidateKeys(), open: map[sysctl.Key]bool{}, plans: map[sysctl.Key]planned{}}
+	for _, w := range r.writes[r.closed:] {
+		judge.open[w.key] = true
+	}
 	for _, p := range r.plan {
 		judge.plans[p.entry.Key] = p
 	}
@@ -61,7 +64,10 @@ func (r *run) reportKeys(rep *report.Report) {
 type judge struct {
 	*run
 	leaking, candidates map[sysctl.Key]bool
-	plans               map[sysctl.Key]planned
+	// open is the keys written in a pass that was not completed: what those
+	// writes did may not have been seen yet.
+	open  map[sysctl.Key]bool
+	plans map[sysctl.Key]planned
 }
 
 func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Reason, string) {
@@ -81,7 +87,7 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return untested(plan.skip, l.Bug)
 	case plan.skip != "":
 		return untested(plan.skip, "")
-	case len(attempts) == 0 && j.cut():
+	case len(attempts) == 0 && j.cut() || j.open[e.Key]:
 		return untested(report.ReasonStopped, "")
 	case !e.Readable():
 		if len(attempts) == 0 {

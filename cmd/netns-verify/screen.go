@@ -102,7 +102,8 @@ func (s *screen) settle() {
 	if s.at.Total > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d", s.at.Done, s.at.Total), leaksSoFar(s.at.Leaks))
 	}
-	_, _ = fmt.Fprintln(s.w, strings.Join(parts, "   ")) // a terminal that is gone is the signal handler's business
+	line := []rune(strings.Join(parts, "   "))
+	_, _ = fmt.Fprintln(s.w, string(line[:min(len(line), s.width()-1)])) // a terminal that is gone is the signal handler's business
 }
 
 // draw shows the live line; it writes only what changed.
@@ -116,7 +117,7 @@ func (s *screen) draw() {
 	}
 	parts = append(parts, doing(s.at))
 	line := []rune(strings.Join(parts, "   "))
-	if w := s.width() - 1; len(line) > w {
+	if w := s.width() - 3; len(line) > w { // room for the terminal's own ^C
 		line = line[:w]
 	}
 	if text := string(line); text != s.line {

@@ -39,7 +39,14 @@ func (r *Report) Conclude(end Ending) {
 
 func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason string) {
 	lost := r.lost()
+	andLeaks := func(s string) string {
+		if n := len(r.Leaks); n > 0 {
+			s += "; " + plural(n, "leak")
+		}
+		return s
+	}
 	andLost := func(s string) string {
+		s = andLeaks(s)
 		if lost > 0 {
 			s += "; host not restored: " + plural(lost, "key")
 		}
@@ -51,11 +58,11 @@ func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason st
 	case end.Err != nil:
 		return ExitUnverified, andLost(end.Err.Error())
 	case lost > 0:
-		return ExitUnverified, "host not restored: " + plural(lost, "key")
+		return ExitUnverified, andLeaks("host not restored: " + plural(lost, "key"))
 	case r.Run.DryRun:
 		return ExitClean, "dry run: nothing was written"
 	case end.Strict && len(refused) > 0:
-		return ExitUnverified, "incomplete (--strict): " + strings.Join(refused, ", ")
+		return ExitUnverified, andLeaks("incomplete (--strict): " + strings.Join(refused, ", "))
 	case len(r.Leaks) > 0:
 		return ExitLeak, plural(len(r.Leaks), "leak")
 	case len(gaps) > 0:

@@ -82,7 +82,10 @@ func swap(s string) string {
 }
 
 // Glob matches keys: "*" stays within one element, "**" spans elements.
-type Glob struct{ pattern string }
+type Glob struct{ pattern, text string }
+
+// String is the pattern as it was given.
+func (g Glob) String() string { return g.text }
 
 // ParseGlob reads a pattern in either form of a key. A pattern without
 // wildcards also matches everything below it.
@@ -98,7 +101,7 @@ func ParseGlob(s string) (Glob, error) {
 	if !strings.ContainsAny(p, "*?[{\\") {
 		p += "{,/**}"
 	}
-	return Glob{p}, nil
+	return Glob{p, s}, nil
 }
 
 // Match tells whether the pattern matches the whole key.

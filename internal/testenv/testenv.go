@@ -32,6 +32,20 @@ func NeedNetNS(t testing.TB) {
 	}
 }
 
+// NeedUserNS skips the test where no user namespace can be made with a network
+// namespace of its own in it.
+func NeedUserNS(t testing.TB) {
+	t.Helper()
+	err := try(unix.CLONE_NEWUSER | unix.CLONE_NEWNET)
+	switch {
+	case err == nil:
+	case Required("userns"):
+		t.Fatalf("%s lists userns, but a user namespace cannot be made: %v", RequireVariable, err)
+	default:
+		t.Skipf("a user namespace cannot be made: %v", err)
+	}
+}
+
 // HaveNetNS is NeedNetNS for the conditions of testscript: a missing feature
 // that is required is an error.
 func HaveNetNS() (bool, error) {
@@ -42,11 +56,13 @@ func HaveNetNS() (bool, error) {
 	return err == nil, nil
 }
 
-// tryNetNS starts a program that does not exist in a new network namespace: the
-// namespace is made first, so "not found" is the answer of a machine that can.
-func tryNetNS() error {
+func tryNetNS() error { return try(unix.CLONE_NEWNET) }
+
+// try starts a program that does not exist in new namespaces: those are made
+// first, so "not found" is the answer of a machine that can.
+func try(flags uintptr) error {
 	cmd := exec.Command("/nonexistent/netns-verify")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags}
 	if err := cmd.Run(); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

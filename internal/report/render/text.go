@@ -235,7 +235,11 @@ func (p *page) untested(r *report.Report, o Options) {
 		}
 		p.list(len(keys), o, func(i int) {
 			s := dotted(keys[i].Key)
-			if why := cmp.Or(keys[i].Note, tried(keys[i])); why != "" {
+			why := cmp.Or(keys[i].Note, tried(keys[i]))
+			if keys[i].UntestedReason == report.ReasonLatched && keys[i].Note != "" {
+				why = tried(keys[i]) + ": " + keys[i].Note // the errno is what says so
+			}
+			if why != "" {
 				s += ": " + why
 			}
 			p.item(s)

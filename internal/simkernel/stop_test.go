@@ -1,0 +1,74 @@
+package simkernel
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/parent"
+)
+
+var errEnough = errors.New("enough")
+
+// A run that is stopped at any moment calls nothing isolated that leaks, puts
+// the host back, and leaves no namespace behind.
+func TestStoppedRuns(t *testing.T) {
+	n := uint64(1000)
+	if raceDetector || testing.Short() {
+		n = 100
+	}
+	stoppedAt := map[string]int{}
+	for seed := range n {
+		synctest.Test(t, func(t *testing.T) {
+			k, truth := Generate(seed)
+			rng := rand.New(rand.NewPCG(seed, 2))
+			ctx, cancel := context.WithCancelCause(context.Background())
+			defer cancel(nil)
+			left := rng.IntN(60) // starts of children until it is enough
+			m := &stopping{Kernel: k, after: func() {
+				if left--; left == 0 {
+					cancel(errEnough)
+				}
+			}}
+			before := k.Snapshot()
+			r, err := parent.Run(ctx, m, parent.Options{Seed: seed, BatchSize: 1 + rng.IntN(8), Logger: zerolog.Nop()})
+			synctest.Wait()
+			if err == nil {
+				return // it was over before that
+			}
+			if !errors.Is(err, errEnough) {
+				t.Errorf("seed %d: %v", seed, err)
+			}
+			stoppedAt[r.Run.Phase]++
+			if live := k.Live(); live != 0 {
+				t.Errorf("seed %d: %d namespaces are left", seed, live)
+			}
+			for _, v := range Check(truth, k.Log(), r, before, k.Snapshot()) {
+				// What was not attributed in time is no failure; what is said must be true.
+				if strings.Contains(v, "is said to be isolated") || strings.Contains(v, "false leak") || strings.HasPrefix(v, "host:") && len(r.Unconfirmed) == 0 {
+					t.Errorf("seed %d, stopped in %s: %s", seed, r.Run.Phase, v)
+				}
+			}
+		})
+	}
+	t.Logf("stopped in %v", stoppedAt)
+	if len(stoppedAt) < 2 {
+		t.Errorf("stopped in %v only", stoppedAt)
+	}
+}
+
+// stopping is a kernel that tells of each start of a child.
+type stopping struct {
+	*Kernel
+	after func()
+}
+
+func (s *stopping) Start(ctx context.Context, role parent.Role) (*parent.Process, error) {
+	s.after()
+	return s.Kernel.Start(ctx, role)
+}
