@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -26,7 +27,8 @@ func init() { reexec.Register(emptyEntry, func() { os.Exit(0) }) }
 // that is over (cleanup_net, net/core/net_namespace.c). So: make one, let it
 // end, and when a second one is granted, everything before it is gone too.
 //
-// It waits for a line on stdin, answers "drained" on stdout, and ends.
+// It says "ready" on stdout, then for each line on stdin "drained", and ends
+// with its stdin.
 func DrainMain() {
 	if err := drain(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -42,24 +44,28 @@ func drain() error {
 	if _, err := fmt.Println("ready"); err != nil {
 		return err
 	}
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-		return fmt.Errorf("wait for the parent: %w", err)
-	}
-	if err := emptyNamespace(); err != nil {
-		return fmt.Errorf("make a network namespace: %w", err)
-	}
-	for {
-		err := emptyNamespace()
-		if err == nil {
-			break
+	asked := bufio.NewReader(os.Stdin)
+	for first := true; ; {
+		if _, err := asked.ReadString('\n'); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("wait for the parent: %w", err)
 		}
-		if !errors.Is(err, unix.ENOSPC) {
-			return fmt.Errorf("make a second network namespace: %w", err)
+		for range 2 {
+			err := emptyNamespace()
+			for !first && errors.Is(err, unix.ENOSPC) { // the one before it is not gone
+				time.Sleep(2 * time.Millisecond)
+				err = emptyNamespace()
+			}
+			if err != nil {
+				return fmt.Errorf("make a network namespace: %w", err)
+			}
+			first = false
 		}
-		time.Sleep(2 * time.Millisecond)
+		if _, err := fmt.Println("drained"); err != nil {
+			return err
+		}
 	}
-	_, err := fmt.Println("drained")
-	return err
 }
 
 func emptyNamespace() error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"slices"
 
 	"github.com/rs/zerolog"
 
@@ -13,8 +12,10 @@ import (
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
-// entriesPerMessage keeps a survey's messages well below protocol.MaxMessage.
-const entriesPerMessage = 256
+// messageBytes is how many bytes of keys and values go into one message at
+// most, unless one alone is larger: far below protocol.MaxMessage, whatever
+// becomes of them in JSON.
+const messageBytes = 1 << 20
 
 // server answers requests on one tree.
 type server struct {
@@ -86,16 +87,17 @@ func (s *server) survey() error {
 	if s.sweeper, err = sysctl.NewSweeper(s.tree); err != nil {
 		return err
 	}
-	for part := range slices.Chunk(s.sweeper.Baseline(), entriesPerMessage) {
-		m := &protocol.Entries{Entries: make([]protocol.Entry, len(part))}
-		for i, e := range part {
-			m.Entries[i] = protocol.Entry{Key: protocol.Bytes(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)}
-		}
-		if err := s.conn.Send(protocol.Reply{Entries: m}); err != nil {
-			return err
+	m, size := &protocol.Entries{}, 0
+	for _, e := range s.sweeper.Baseline() {
+		m.Entries = append(m.Entries, protocol.Entry{Key: protocol.Bytes(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)})
+		if size += len(e.Key) + len(e.State.Value); size > messageBytes {
+			if err := s.conn.Send(protocol.Reply{Entries: m}); err != nil {
+				return err
+			}
+			m, size = &protocol.Entries{}, 0
 		}
 	}
-	return nil
+	return s.conn.Send(protocol.Reply{Entries: m})
 }
 
 func (s *server) sweep() error {
@@ -106,9 +108,15 @@ func (s *server) sweep() error {
 	if err != nil {
 		return err
 	}
-	m := &protocol.Changes{Changes: make([]protocol.Change, len(changes))}
-	for i, c := range changes {
-		m.Changes[i] = protocol.Change{Key: protocol.Bytes(c.Key), Before: protocol.FromState(c.Before), After: protocol.FromState(c.After)}
+	m, size := &protocol.Changes{}, 0
+	for _, c := range changes {
+		m.Changes = append(m.Changes, protocol.Change{Key: protocol.Bytes(c.Key), Before: protocol.FromState(c.Before), After: protocol.FromState(c.After)})
+		if size += len(c.Key) + len(c.Before.Value) + len(c.After.Value); size > messageBytes {
+			if err := s.conn.Send(protocol.Reply{Changes: m}); err != nil {
+				return err
+			}
+			m, size = &protocol.Changes{}, 0
+		}
 	}
 	return s.conn.Send(protocol.Reply{Changes: m})
 }

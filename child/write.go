@@ -44,10 +44,15 @@ func (s *server) perturbKey(it protocol.Item) error {
 	// A switch has no third value: what one observer has shows it to the others.
 	for _, c := range it.Avoid {
 		before := s.tree.Read(key)
-		if before.OK() && before.Value != string(c) {
-			if _, err := s.write(key, c, before); err != nil {
-				return err
-			}
+		if effective >= max(it.Want, 1) || !before.OK() || before.Value == string(c) {
+			continue
+		}
+		after, err := s.write(key, c, before)
+		if err != nil {
+			return err
+		}
+		if after.OK() && after != before {
+			effective++
 		}
 	}
 	return nil

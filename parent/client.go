@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,12 +74,23 @@ func (c *client) call(what string, req protocol.Request, on func(protocol.Reply)
 	}
 	return c.limited(what, func() error {
 		sent := make(chan error, 1)
-		go func() { sent <- c.conn.Send(req) }() // replies may come before all is sent
+		go func() { // replies may come before all is sent
+			err := c.conn.Send(req)
+			if err != nil {
+				c.proc.Kill() // there will be no answer
+			}
+			sent <- err
+		}()
 		for {
 			r, err := c.conn.Receive()
 			switch {
 			case err != nil:
-				return err
+				select {
+				case serr := <-sent:
+					return cmp.Or(serr, err)
+				default:
+					return err
+				}
 			case r.Failed != nil:
 				return r.Failed.Err()
 			case r.Done != nil:
@@ -169,7 +181,14 @@ func (c *client) sweep() ([]sysctl.Change, error) {
 
 // perturb has a batch written; it returns the writes made so far with an error.
 func (c *client) perturb(items []protocol.Item) ([]write, error) {
-	return c.writes("perturb", protocol.Request{Perturb: &protocol.Perturb{Items: items}})
+	most := map[string]int{}
+	for _, it := range items {
+		most[string(it.Key)] += len(it.Candidates) + len(it.Avoid)
+	}
+	return c.writes("perturb", protocol.Request{Perturb: &protocol.Perturb{Items: items}}, func(w write) bool {
+		most[string(w.key)]--
+		return most[string(w.key)] >= 0
+	})
 }
 
 // replay has exactly these writes repeated.
@@ -178,10 +197,20 @@ func (c *client) replay(ws []write) ([]write, error) {
 	for i, w := range ws {
 		m.Writes[i] = protocol.Assign{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.value)}
 	}
-	return c.writes("replay", protocol.Request{Replay: m})
+	i := 0
+	done, err := c.writes("replay", protocol.Request{Replay: m}, func(w write) bool {
+		i++
+		return i <= len(ws) && w.key == ws[i-1].key && w.value == ws[i-1].value
+	})
+	if err == nil && len(done) != len(ws) {
+		err = c.fail("replay", fmt.Errorf("%d of %d writes were answered", len(done), len(ws)))
+	}
+	return done, err
 }
 
-func (c *client) writes(what string, req protocol.Request) ([]write, error) {
+// writes collects the results of a request's writes; asked tells whether one
+// was asked for.
+func (c *client) writes(what string, req protocol.Request, asked func(write) bool) ([]write, error) {
 	var ws []write
 	err := c.call(what, req, func(r protocol.Reply) error {
 		if r.Write == nil {
@@ -194,8 +223,11 @@ func (c *client) writes(what string, req protocol.Request) ([]write, error) {
 		if r.Write.Error != nil {
 			w.errno = r.Write.Error.Number()
 		}
+		if !asked(w) {
+			return fmt.Errorf("a write of %.80q that was not asked for", string(w.key))
+		}
 		ws = append(ws, w)
-		return w.key.Check()
+		return nil
 	})
 	return ws, err
 }

@@ -26,6 +26,7 @@ type drain struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
+	expect []string // the lines that answer the next question
 	err    error
 }
 
@@ -52,7 +53,7 @@ func startDrain(entry string) *drain {
 	if d.err = cmd.Start(); d.err != nil {
 		return d
 	}
-	d.cmd, d.stdout = cmd, bufio.NewReader(out)
+	d.cmd, d.stdout, d.expect = cmd, bufio.NewReader(out), []string{"ready\n", "drained\n"}
 	return d
 }
 
@@ -73,18 +74,20 @@ func (d *drain) ask(ctx context.Context) error {
 	if d.err != nil {
 		return d.err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = d.cmd.Process.Kill() })
+	helper := d.cmd.Process
+	stop := context.AfterFunc(ctx, func() { _ = helper.Kill() })
 	defer stop()
 	if _, err := io.WriteString(d.stdin, "drain\n"); err != nil {
-		return fmt.Errorf("ask the drain helper: %w", err)
+		d.err = fmt.Errorf("ask the drain helper: %w", err)
+		return d.err
 	}
-	for _, want := range []string{"ready\n", "drained\n"} {
+	for _, want := range d.expect {
 		if line, err := d.stdout.ReadString('\n'); line != want {
 			d.err = fmt.Errorf("drain helper said %.80q instead of %q: %w", line, want, errors.Join(err, context.Cause(ctx)))
 			return d.err
 		}
 	}
-	d.err = errors.New("drain helper asked twice")
+	d.expect = []string{"drained\n"}
 	return nil
 }
 
@@ -95,7 +98,7 @@ func (d *drain) close() {
 	_ = d.stdin.Close()
 	_ = d.cmd.Process.Kill() // it has done its work, or could not
 	_ = d.cmd.Wait()
-	d.cmd = nil
+	d.cmd, d.err = nil, errors.New("the drain helper was ended")
 }
 
 // selfMap maps root inside to an id outside (user_namespaces(7)).

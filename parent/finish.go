@@ -22,7 +22,6 @@ func (r *run) finish(ctx context.Context, aborted bool) error {
 	if aborted {
 		r.leftOpen()
 		err = r.putRight(context.WithoutCancel(ctx))
-		r.returnForced()
 	}
 	r.end(ctx, aborted)
 	if aborted {
@@ -115,7 +114,7 @@ func (r *run) leftOpen() {
 // unattributed records an effect of which any write so far may be the cause:
 // none of them proves anything any more.
 func (r *run) unattributed(e effect, why string) {
-	r.unexplained(e, why)
+	r.note(e, why)
 	r.closed = 0
 	clear(r.proven)
 }
@@ -123,6 +122,21 @@ func (r *run) unattributed(e effect, why string) {
 // putRight resets the host after a run that ended before it could attribute
 // what its last writes did.
 func (r *run) putRight(ctx context.Context) error {
+	if len(r.writes) == 0 {
+		return nil // whatever changed, it was not us
+	}
+	if err := r.undoTemplate(ctx, r.writes, nil); err != nil {
+		return fmt.Errorf("put later namespaces right: %w", err)
+	}
+	time.Sleep(r.o.Settle)
+	// What was restored as an experiment stays restored: it was probably ours.
+	for _, k := range sortedKeys(r.forced) {
+		p := place{observerHost, k}
+		if !r.confirmedAt(p) {
+			r.unattributed(effect{p, r.host.Expected(k), r.forced[k]}, "the run ended before it could be attributed; the host has been put back")
+		}
+		delete(r.forced, k)
+	}
 	before, err := r.hostOff()
 	if err != nil || len(before) == 0 {
 		return err

@@ -49,7 +49,9 @@ func (p *passState) deferred(ctx context.Context) error {
 			return err
 		}
 		p.strayedIn()
-		if !explained {
+		if !explained && p.exhausted {
+			p.unattributed(e.effect, "the budget of replays was used up before it could be attributed")
+		} else if !explained {
 			fruitless++
 			p.unexplained(e.effect, "no replay of the writes before it reproduces it")
 		}
@@ -176,17 +178,25 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 	return false, nil
 }
 
-// unexplained records an effect that follows no write; one that goes on
-// changing is one effect.
+// unexplained records an effect that follows no write. One that is seen a
+// second time moves by itself.
 func (r *run) unexplained(e effect, why string) {
+	if r.note(e, why) {
+		r.restless[e.place] = true
+	}
+}
+
+// note puts an effect into the report, once a place; it tells whether it was there.
+func (r *run) note(e effect, why string) bool {
 	for i, f := range r.foreign {
 		if f.place == e.place {
 			r.foreign[i].after = e.after
-			r.restless[e.place] = true // twice is a habit
-			return
+			return true
 		}
 	}
 	r.foreign = append(r.foreign, foreign{e, r.phase, why})
+	r.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Str("why", why).Msg("unconfirmed")
+	return false
 }
 
 // judgeLater makes a namespace after the pass, with the host as it was, and

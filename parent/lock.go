@@ -51,14 +51,20 @@ func lockFile(path string) (unlock func(), err error) {
 // openLock opens without O_CREAT first: in a sticky directory, root may not
 // open another user's file with it (fs.protected_regular, proc_sys_fs(5)).
 func openLock(path string) (*os.File, error) {
-	for _, flags := range []int{os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREATE | os.O_EXCL} {
-		f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0o644)
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0) // enough for flock(2)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 		if err == nil {
-			return f, nil
+			_ = f.Chmod(0o644) // every user must be able to open it, whatever our umask
 		}
-		if flags&os.O_CREATE != 0 {
-			return nil, err
-		}
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		} // somebody was faster
 	}
-	return nil, nil // not reached: the last flags create
 }

@@ -25,7 +25,7 @@ type Machine interface {
 	// Start starts a child in a fresh network namespace made from the host.
 	Start(ctx context.Context, role Role) (*Process, error)
 	// Drain waits until every network namespace of a child that has ended is
-	// cleaned up. It is asked once, at the end. An error means that it could not
+	// cleaned up. It is asked at the end. An error means that it could not
 	// tell; enough time to make it likely has passed then.
 	Drain(ctx context.Context) error
 	// NFLog is the text of /proc/net/netfilter/nf_log, empty where there is none.

@@ -36,6 +36,9 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	if err := p.judgeLater(ctx); err != nil {
 		return err
 	}
+	if p.exhausted {
+		return nil // a leak may be hidden behind what was not attributed
+	}
 	p.closed = len(p.writes)
 	for k := range p.proven {
 		p.run.proven[k] = true
@@ -95,7 +98,7 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 // record keeps a batch's writes and, of the first pass, the values that took effect.
 func (p *passState) record(ws []write, batch []int) {
 	for i, w := range ws {
-		ws[i].observed = p.observed(w.key)
+		ws[i].observed, ws[i].batch = p.observed(w.key), p.batches
 		if p.secrets.keys[w.key] {
 			p.secrets.value(w.value)
 			p.secrets.value(w.after.Value)

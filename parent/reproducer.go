@@ -3,6 +3,7 @@ package parent
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // reproducer is a shell line that shows the leak with unshare(1) and sysctl(8)
@@ -22,6 +23,9 @@ func (r *run) reproducer(l *leak) string {
 	cause := "unshare -n " + sets[0]
 	if len(sets) > 1 {
 		cause = "unshare -n sh -c " + quote(strings.Join(sets, "; "))
+	}
+	if l.delay > 0 {
+		cause += fmt.Sprintf("; sleep %d", (l.delay+time.Second-1)/time.Second)
 	}
 	e := l.effects[0]
 	look := "sysctl " + quote(e.key.Dotted())

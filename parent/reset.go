@@ -171,9 +171,7 @@ func (r *run) mayRestore(e effect) bool {
 	if !r.quiet() || r.restless[e.place] {
 		return false
 	}
-	if _, ok := r.forced[e.key]; !ok {
-		r.forced[e.key] = e.after
-	}
+	r.forced[e.key] = e.after
 	return true
 }
 
@@ -191,7 +189,7 @@ func (r *run) returnForced() {
 		theirs := r.forced[k]
 		delete(r.forced, k)
 		ours := r.host.Expected(k)
-		if r.confirmedAt(place{observerHost, k}) || r.stuck[k] || !theirs.OK() || theirs == ours {
+		if r.exhausted || r.confirmedAt(place{observerHost, k}) || r.stuck[k] || !theirs.OK() || theirs == ours {
 			continue
 		}
 		if r.m.Host().Read(k) != ours {

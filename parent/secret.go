@@ -16,6 +16,7 @@ type secrets struct {
 	salt   []byte
 	keys   map[sysctl.Key]bool
 	values map[string]bool
+	known  map[sysctl.Key]bool
 }
 
 // secretLength is the shortest secret value that is also looked for under
@@ -23,7 +24,7 @@ type secrets struct {
 const secretLength = 8
 
 func newSecrets() *secrets {
-	s := &secrets{salt: make([]byte, 32), keys: map[sysctl.Key]bool{}, values: map[string]bool{}}
+	s := &secrets{salt: make([]byte, 32), keys: map[sysctl.Key]bool{}, values: map[string]bool{}, known: map[sysctl.Key]bool{}}
 	_, _ = rand.Read(s.salt) // never fails (Go 1.24)
 	return s
 }
@@ -31,6 +32,7 @@ func newSecrets() *secrets {
 // learn takes note of the keys in a snapshot that not everybody may read.
 func (s *secrets) learn(snap sysctl.Snapshot) {
 	for _, e := range snap {
+		s.known[e.Key] = true
 		if e.Secret() {
 			s.keys[e.Key] = true
 			s.value(e.State.Value)
@@ -44,7 +46,11 @@ func (s *secrets) value(v string) {
 	}
 }
 
-func (s *secrets) hides(k sysctl.Key, v string) bool { return s.keys[k] || s.values[v] }
+// hides tells whether a value must not be shown. A key that no survey has seen
+// may be anything: conf/<device>/stable_secret of a new device, for instance.
+func (s *secrets) hides(k sysctl.Key, v string) bool {
+	return s.keys[k] || s.values[v] || len(s.known) > 0 && !s.known[k]
+}
 
 // shown is a state for the report: a digest stands for a secret.
 func (r *run) shown(k sysctl.Key, st sysctl.State) report.Shown {

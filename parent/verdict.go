@@ -87,6 +87,8 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return untested(plan.skip, l.Bug)
 	case plan.skip != "":
 		return untested(plan.skip, "")
+	case j.open[e.Key] && j.exhausted:
+		return untested(report.ReasonUnresolved, "the budget of replays was used up before every effect was attributed")
 	case len(attempts) == 0 && j.cut() || j.open[e.Key]:
 		return untested(report.ReasonStopped, "")
 	case !e.Readable():
@@ -96,6 +98,8 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return report.VerdictWriteOnly, "", ""
 	case j.hidden(e.Key):
 		return untested(report.ReasonUnobserved, "")
+	case j.unsteady(e.Key):
+		return untested(report.ReasonRestless, "")
 	case j.proven[e.Key] || prove(attempts):
 		return report.VerdictIsolated, "", ""
 	case j.latched(e, attempts):

@@ -2,6 +2,7 @@ package parent
 
 import (
 	"io/fs"
+	"maps"
 	"slices"
 	"syscall"
 	"time"
@@ -18,6 +19,8 @@ type write struct {
 	at            time.Time
 	// observed is the observers' states of the key when it was written.
 	observed []observed
+	// batch is the number of the batch it was written in.
+	batch int
 	// tainted: an observer's state was another by then.
 	tainted bool
 }
@@ -35,9 +38,12 @@ type observed struct {
 // changed: for each observer that has the key, one of them took effect and read
 // back as something that this observer did not have.
 func prove(ws []write) bool {
-	ws = slices.DeleteFunc(slices.Clone(ws), func(w write) bool {
-		return !w.perturbed() || !w.after.OK() || w.tainted
-	})
+	ws = slices.DeleteFunc(slices.Clone(ws), func(w write) bool { return !w.perturbed() })
+	last := map[int]write{} // only what a batch left behind is there when observers are swept
+	for _, w := range ws {
+		last[w.batch] = w
+	}
+	ws = slices.DeleteFunc(slices.Collect(maps.Values(last)), func(w write) bool { return !w.after.OK() || w.tainted })
 	for _, o := range []string{observerHost, observerSibling} {
 		if !slices.ContainsFunc(ws, func(w write) bool { return !slices.Contains(w.observed, observed{o, w.after}) }) {
 			return false

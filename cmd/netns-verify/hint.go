@@ -13,10 +13,10 @@ import (
 )
 
 // readOnly is the error of a sysctl tree that cannot be written to.
-type readOnly struct{ root string }
+type readOnly struct{ dir string }
 
 func (e readOnly) Error() string {
-	return fmt.Sprintf("%s is mounted read-only, as in most containers: nothing in it can be written", e.root)
+	return fmt.Sprintf("%s is mounted read-only, as in most containers: nothing in it can be written", e.dir)
 }
 
 func (readOnly) Unwrap() error { return unix.EROFS }

@@ -34,14 +34,20 @@ func init() {
 	reexec.Register(toolEntry, func() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) })
 }
 
-// noiseRunsVariable is how many runs are made beside each rate of noise.
-const noiseRunsVariable = "NETNS_VERIFY_NOISE_RUNS"
+// noiseRunsVariable is how many runs are made beside each rate of noise;
+// noiseLogVariable is a directory for their logs, where they are wanted.
+const (
+	noiseRunsVariable = "NETNS_VERIFY_NOISE_RUNS"
+	noiseLogVariable  = "NETNS_VERIFY_NOISE_LOG"
+)
 
 // noiseResult is what the noise host found out about the runs beside it.
 type noiseResult struct {
 	Runs, Writes, Keys int
 	Leaks              []report.Leak
 	Unconfirmed        int
+	// Later is the unconfirmed effects that were not seen on the host.
+	Later []report.Effect
 	// Missed is the runs that saw none of the foreign changes; Overwritten the
 	// keys found with another value than the noise had left there.
 	Missed      int
@@ -73,8 +79,12 @@ func TestForeignWrites(t *testing.T) {
 			}
 			t.Logf("%d runs, exit statuses %v, beside %d foreign writes to %d keys: %d leaks, %d unconfirmed, %d overwritten",
 				r.Runs, r.Statuses, r.Writes, r.Keys, len(r.Leaks), r.Unconfirmed, len(r.Overwritten))
-			if len(r.Leaks) > 0 {
-				t.Errorf("false leaks: %+v", r.Leaks)
+			for _, e := range r.Later {
+				t.Logf("unconfirmed, %s: %s: %s", e.Observer, e.Key, e.Why)
+			}
+			for _, l := range r.Leaks {
+				t.Errorf("false leak: %s, causes %+v, %d candidates, effects %+v: %s",
+					l.Evidence.Status, l.Cause, len(l.Evidence.Candidates), l.Effects, l.Evidence.Why)
 			}
 			if len(r.Overwritten) > 0 {
 				t.Errorf("foreign values were overwritten: %v", r.Overwritten)
@@ -158,6 +168,11 @@ func makeNoise(rate, runs int) (r noiseResult, err error) {
 				r.Statuses[e.status]++
 				r.Leaks = append(r.Leaks, e.rep.Leaks...)
 				r.Unconfirmed += len(e.rep.Unconfirmed)
+				for _, u := range e.rep.Unconfirmed {
+					if u.Observer != report.ObserverHost {
+						r.Later = append(r.Later, u)
+					}
+				}
 				if len(e.rep.Unconfirmed) == 0 {
 					r.Missed++
 				}
@@ -217,8 +232,16 @@ func lonelyKeys(tree *sysctl.Proc) (map[sysctl.Key][]string, error) {
 
 // runTool runs the tool in this namespace and reads its report.
 func runTool() (rep report.Report, status int, err error) {
-	cmd := reexec.Command(toolEntry, "run", "--json", "--log-level", "error")
-	cmd.Stderr = os.Stderr
+	level, log := "error", os.Stderr
+	if dir := os.Getenv(noiseLogVariable); dir != "" {
+		if log, err = os.CreateTemp(dir, "run-*.log"); err != nil {
+			return rep, 0, err
+		}
+		defer func() { _ = log.Close() }()
+		level = "debug"
+	}
+	cmd := reexec.Command(toolEntry, "run", "--json", "--log-level", level)
+	cmd.Stderr = log
 	cmd.SysProcAttr.Pdeathsig = 0
 	out, err := cmd.Output()
 	var exit *exec.ExitError

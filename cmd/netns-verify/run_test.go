@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"os"
@@ -93,28 +94,49 @@ func TestRunJSON(t *testing.T) {
 	}
 }
 
-// start runs the command in a process of its own and waits until its log says so.
-func start(t *testing.T, event string, args ...string) (cmd *exec.Cmd, stdout *bytes.Buffer, log io.ReadCloser) {
+// toolRun is the command in a process of its own.
+type toolRun struct {
+	cmd    *exec.Cmd
+	stdout bytes.Buffer
+	log    *bufio.Reader
+	close  func() error // ends the log's reading
+	mark   string       // descendants finds its processes by this
+}
+
+// startTool starts the command and waits until its log says so.
+func startTool(t *testing.T, entry, event string, args ...string) *toolRun {
 	t.Helper()
-	cmd = reexec.Command(append([]string{toolEntry}, args...)...)
-	stdout = &bytes.Buffer{}
-	cmd.Stdout = stdout
-	log, err := cmd.StderrPipe()
+	r := &toolRun{cmd: reexec.Command(append([]string{entry}, args...)...), mark: rand.Text()}
+	r.cmd.Env = append(os.Environ(), markVariable+"="+r.mark)
+	r.cmd.SysProcAttr.Pdeathsig = 0 // the thread that starts it may end
+	r.cmd.Stdout = &r.stdout
+	log, err := r.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	r.log, r.close = bufio.NewReader(log), log.Close
+	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = r.cmd.Process.Kill() }) // after a failure
+	r.await(t, event)
+	return r
+}
+
+// await reads the log up to an event.
+func (r *toolRun) await(t *testing.T, event string) {
+	t.Helper()
 	var seen strings.Builder
-	for lines := bufio.NewScanner(log); lines.Scan(); {
-		seen.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), event) {
-			return cmd, stdout, log
+	for {
+		line, err := r.log.ReadString('\n')
+		seen.WriteString(line)
+		if strings.Contains(line, event) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("no %s in the log (%v):\n%s", event, err, seen.String())
 		}
 	}
-	t.Fatalf("no %s in the log:\n%s", event, seen.String())
-	return nil, nil, nil
 }
 
 func TestSignal(t *testing.T) {
@@ -124,22 +146,25 @@ func TestSignal(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			root := sharedTree(t, 20)
 			before := readTree(t, root)
-			cmd, stdout, log := start(t, `"message":"leak"`, "run", "--json", "--root", root)
-			if err := cmd.Process.Signal(sig); err != nil {
+			run := startTool(t, toolEntry, `"message":"leak"`, "run", "--json", "--root", root)
+			if err := run.cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
-			rest, err := io.ReadAll(log)
+			rest, err := io.ReadAll(run.log)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = cmd.Wait() // its exit status is looked at below
+			_ = run.cmd.Wait() // its exit status is looked at below
 			want := report.ExitSignal + int(sig)
-			r := decode(t, stdout.String())
-			if got := cmd.ProcessState.ExitCode(); got != want || r.Run.ExitStatus != want || r.Run.Complete {
+			r := decode(t, run.stdout.String())
+			if got := run.cmd.ProcessState.ExitCode(); got != want || r.Run.ExitStatus != want || r.Run.Complete {
 				t.Errorf("exit status %d, run %+v, want %d; log:\n%s", got, r.Run, want, rest)
 			}
 			if len(r.Leaks) == 0 || len(r.Leaks) == 20 {
 				t.Errorf("%d leaks in a report that should be partial", len(r.Leaks))
+			}
+			if left := descendants(t, run.mark); len(left) > 0 {
+				t.Errorf("left behind:\n%s", describe(left))
 			}
 			if after := readTree(t, root); after != before {
 				t.Errorf("the host is not as it was:\n%s\nwas\n%s", after, before)
@@ -154,13 +179,13 @@ func TestLogReaderGone(t *testing.T) {
 	testenv.OwnMachine(t)
 	root := sharedTree(t, 4)
 	before := readTree(t, root)
-	cmd, stdout, log := start(t, `"phase":"forward"`, "run", "--json", "--root", root)
-	if err := log.Close(); err != nil {
+	run := startTool(t, toolEntry, `"phase":"forward"`, "run", "--json", "--root", root)
+	if err := run.close(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // its exit status is looked at below
-	if got := cmd.ProcessState.ExitCode(); got != report.ExitLeak || len(decode(t, stdout.String()).Leaks) != 4 {
-		t.Errorf("exit status %d, %s", got, stdout)
+	_ = run.cmd.Wait() // its exit status is looked at below
+	if got := run.cmd.ProcessState.ExitCode(); got != report.ExitLeak || len(decode(t, run.stdout.String()).Leaks) != 4 {
+		t.Errorf("exit status %d, %s", got, run.stdout.String())
 	}
 	if after := readTree(t, root); after != before {
 		t.Errorf("the host is not as it was:\n%s\nwas\n%s", after, before)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -99,12 +100,13 @@ func (s *session) run() int {
 
 // prepare makes sure that it is our turn and that there is something to write to.
 func (s *session) prepare() (unlock func(), err error) {
-	ro, err := hostinfo.ReadOnly(s.f.root)
+	net := filepath.Join(s.f.root, "net") // a mount of its own in some containers
+	ro, err := hostinfo.ReadOnly(net)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("look at the sysctl directory: %w", err)
 	case ro && !s.f.dryRun:
-		return nil, readOnly{s.f.root}
+		return nil, readOnly{net}
 	}
 	return parent.Lock()
 }

@@ -139,8 +139,10 @@ func (t *partTimes) writer(ctx context.Context, batch []protocol.Item) error {
 	timer := time.AfterFunc(parent.DefaultDeadline, p.Kill)
 	defer timer.Stop()
 	conn := protocol.NewConn[protocol.Reply, protocol.Request](p.Replies, p.Requests)
-	if hello, err := conn.Receive(); err != nil || hello.Hello == nil {
-		return fmt.Errorf("writer: no hello: %w", err)
+	if hello, err := conn.Receive(); err != nil {
+		return fmt.Errorf("writer: %w", err)
+	} else if hello.Hello == nil {
+		return errors.New("writer: the first message is no hello")
 	}
 	t.start.add(time.Since(start))
 	start = time.Now()

@@ -72,3 +72,39 @@ func (s *stopping) Start(ctx context.Context, role parent.Role) (*parent.Process
 	s.after()
 	return s.Kernel.Start(ctx, role)
 }
+
+// A run whose budget of replays is used up calls nothing isolated that leaks,
+// reports nothing false, and puts the host back.
+func TestBudgetEnds(t *testing.T) {
+	n := uint64(400)
+	if raceDetector || testing.Short() {
+		n = 40
+	}
+	ended := 0
+	for seed := range n {
+		synctest.Test(t, func(t *testing.T) {
+			k, truth := Generate(seed)
+			before := k.Snapshot()
+			r, err := parent.Run(context.Background(), k, parent.Options{
+				Seed: seed, BatchSize: 1 + int(seed%16), MaxReplays: 1 + int(seed%40), Logger: zerolog.Nop(),
+			})
+			synctest.Wait()
+			if err != nil {
+				t.Errorf("seed %d: %v", seed, err)
+			}
+			if !r.Run.ReplaysExhausted {
+				return
+			}
+			ended++
+			for _, v := range Check(truth, k.Log(), r, before, k.Snapshot()) {
+				if strings.Contains(v, "is said to be isolated") || strings.Contains(v, "false leak") || strings.HasPrefix(v, "host:") {
+					t.Errorf("seed %d: %s", seed, v)
+				}
+			}
+		})
+	}
+	t.Logf("the budget of %d of %d runs was used up", ended, n)
+	if ended < int(n)/4 {
+		t.Error("too few to tell")
+	}
+}

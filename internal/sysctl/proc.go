@@ -57,8 +57,8 @@ func (p *Proc) list(dir string, keys *[]Key) error {
 	}
 	entries, err := f.ReadDir(-1)
 	_ = f.Close() // read-only: nothing to lose
-	if err != nil {
-		return err
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || dir == "net") {
+		return err // a device's directory may go while it is read
 	}
 	for _, e := range entries {
 		name := dir + "/" + e.Name()

@@ -84,14 +84,5 @@ func (s *Sweeper) Sweep() ([]Change, error) {
 	return changes, nil
 }
 
-// Look reads some keys, in the order given.
-func (s *Sweeper) Look(keys []Key) []State {
-	states := make([]State, len(keys))
-	for i, k := range keys {
-		states[i] = s.reader.Read(k)
-	}
-	return states
-}
-
 // Close ends the kept descriptors.
 func (s *Sweeper) Close() error { return s.reader.Close() }

@@ -90,6 +90,8 @@ func reason(r report.Reason) string {
 		return "already at the one value that it can be changed to"
 	case report.ReasonOneWay:
 		return "could not be put back until reboot, so it was not written"
+	case report.ReasonRestless:
+		return "it moves by itself on an observer, so no change of it proves anything"
 	case report.ReasonUnobserved:
 		return "an observer cannot read it"
 	case report.ReasonExcluded:
