@@ -40,7 +40,7 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 	var live []effect
 	for _, e := range p.notable(effects, batch) {
 		switch {
-		case e.observer == observerHost && p.stuck[e.key]:
+		case e.observer == observerHost && (p.stuck[e.key] || p.noise.loud && hasPlace(off, e.place)):
 		case hasPlace(persistent, e.place):
 			p.oneWay(e, batch)
 		default:

@@ -82,9 +82,12 @@ func awaitGone(t *testing.T, mark string) {
 				t.Fatal(err)
 			}
 			if n == 0 {
-				left := describe([]int{pid})
-				_ = unix.Kill(pid, unix.SIGKILL) // ours, by its mark
-				t.Fatalf("still there: %s", left)
+				left := descendants(t, mark)
+				what := describe(left)
+				for _, pid := range left {
+					_ = unix.Kill(pid, unix.SIGKILL) // ours, by its mark
+				}
+				t.Fatalf("still there:\n%s", what)
 			}
 		}
 	}

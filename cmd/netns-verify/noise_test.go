@@ -60,7 +60,7 @@ type noiseResult struct {
 func TestForeignWrites(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
-	runs := 3
+	runs := 1
 	if n, err := strconv.Atoi(os.Getenv(noiseRunsVariable)); err == nil {
 		runs = n
 	}
