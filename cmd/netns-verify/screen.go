@@ -103,7 +103,7 @@ func (s *screen) settle() {
 		parts = append(parts, fmt.Sprintf("%d of %d", s.at.Done, s.at.Total), leaksSoFar(s.at.Leaks))
 	}
 	line := []rune(strings.Join(parts, "   "))
-	_, _ = fmt.Fprintln(s.w, string(line[:min(len(line), s.width()-1)])) // a terminal that is gone is the signal handler's business
+	_, _ = fmt.Fprintln(s.w, string(line[:min(len(line), max(s.width()-1, 0))])) // a terminal that is gone is the signal handler's business
 }
 
 // draw shows the live line; it writes only what changed.
@@ -117,7 +117,7 @@ func (s *screen) draw() {
 	}
 	parts = append(parts, doing(s.at))
 	line := []rune(strings.Join(parts, "   "))
-	if w := s.width() - 3; len(line) > w { // room for the terminal's own ^C
+	if w := max(s.width()-3, 0); len(line) > w { // room for the terminal's own ^C
 		line = line[:w]
 	}
 	if text := string(line); text != s.line {

@@ -38,7 +38,7 @@ func TestScreen(t *testing.T) {
 	survey := "  survey        0.0 s   reading every key"
 	forward := "  forward       0.0 s   [####............] 1 of 4   1 leak"
 	want := "\r" + survey + "\x1b[K" + clear + "  survey        0.0 s\n" +
-		"\r" + forward[:49] + "\x1b[K" + clear + "a log line\n" + "\r" + forward[:49] + "\x1b[K" + clear +
+		"\r" + forward[:47] + "\x1b[K" + clear + "a log line\n" + "\r" + forward[:47] + "\x1b[K" + clear +
 		"  forward       0.0 s   4 of 4   1 leak\n"
 	if out.String() != want {
 		t.Errorf("got\n%q, want\n%q", out.String(), want)
@@ -52,5 +52,20 @@ func TestScreenThatCannotMove(t *testing.T) {
 	s.progress(parent.Progress{Phase: parent.PhaseReport})
 	if strings.ContainsAny(out.String(), "\r\x1b") || !strings.Contains(out.String(), "1 of 4") {
 		t.Errorf("got %q", out.String())
+	}
+}
+
+// A window may have any size, also while a run goes on.
+func TestScreenOfAnyWidth(t *testing.T) {
+	for width := range 60 {
+		s, out := testScreen(true, width)
+		s.progress(parent.Progress{Phase: parent.PhaseForward, Done: 1, Total: 4})
+		s.draw()
+		s.progress(parent.Progress{Phase: parent.PhaseReport})
+		for line := range strings.SplitSeq(strings.NewReplacer("\x1b[K", "", "\n", "\r").Replace(out.String()), "\r") {
+			if len(line) > max(width-1, 0) {
+				t.Errorf("%d columns of %d: %q", len(line), width, line)
+			}
+		}
 	}
 }

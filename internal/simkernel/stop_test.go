@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -29,9 +30,10 @@ func TestStoppedRuns(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			ctx, cancel := context.WithCancelCause(context.Background())
 			defer cancel(nil)
-			left := rng.IntN(60) // starts of children until it is enough
+			var started atomic.Int64 // children, some of them at the same time
+			enough := int64(rng.IntN(60))
 			m := &stopping{Kernel: k, after: func() {
-				if left--; left == 0 {
+				if started.Add(1) == enough {
 					cancel(errEnough)
 				}
 			}}
