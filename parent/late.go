@@ -212,6 +212,13 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if effects = p.inherited(effects); len(effects) == 0 {
 		return nil
 	}
+	if p.noise.loud {
+		for _, e := range effects {
+			p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
+			p.unexplained(e, "other programs are writing sysctls, and later namespaces may inherit from the host")
+		}
+		return nil
+	}
 	p.open = effects
 	if err := p.undoTemplate(ctx, p.history, effects); err != nil {
 		return err
