@@ -46,6 +46,7 @@ type noiseResult struct {
 	Runs, Writes, Keys int
 	Leaks              []report.Leak
 	Unconfirmed        int
+	Replays            []int // of each run
 	// Later is the unconfirmed effects that were not seen on the host.
 	Later []report.Effect
 	// Missed is the runs that saw none of the foreign changes; Overwritten the
@@ -77,8 +78,8 @@ func TestForeignWrites(t *testing.T) {
 			if err := json.Unmarshal(out, &r); err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%d runs, exit statuses %v, beside %d foreign writes to %d keys: %d leaks, %d unconfirmed, %d overwritten",
-				r.Runs, r.Statuses, r.Writes, r.Keys, len(r.Leaks), r.Unconfirmed, len(r.Overwritten))
+			t.Logf("%d runs, exit statuses %v, beside %d foreign writes to %d keys: %d leaks, %d unconfirmed, %d overwritten; replays %v",
+				r.Runs, r.Statuses, r.Writes, r.Keys, len(r.Leaks), r.Unconfirmed, len(r.Overwritten), r.Replays)
 			for _, e := range r.Later {
 				t.Logf("unconfirmed, %s: %s: %s", e.Observer, e.Key, e.Why)
 			}
@@ -154,7 +155,8 @@ func makeNoise(rate, runs int) (r noiseResult, err error) {
 			case <-tick.C:
 				k := keys[rng.IntN(len(keys))]
 				check(k)
-				v := values[k][rng.IntN(len(values[k]))]
+				others := slices.DeleteFunc(slices.Clone(values[k]), func(v string) bool { return v == last[k] })
+				v := others[rng.IntN(len(others))]
 				if err := tree.Write(k, v); err != nil {
 					return r, err
 				}
@@ -166,6 +168,7 @@ func makeNoise(rate, runs int) (r noiseResult, err error) {
 				}
 				r.Runs++
 				r.Statuses[e.status]++
+				r.Replays = append(r.Replays, e.rep.Run.Replays)
 				r.Leaks = append(r.Leaks, e.rep.Leaks...)
 				r.Unconfirmed += len(e.rep.Unconfirmed)
 				for _, u := range e.rep.Unconfirmed {
