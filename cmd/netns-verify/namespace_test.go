@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +48,8 @@ func answer(v any, err error) {
 // ask runs a helper process and decodes its answer.
 func ask(t *testing.T, v any, flags uintptr, args ...string) {
 	t.Helper()
+	runtime.LockOSThread() // the helper ends with the thread that starts it (Pdeathsig)
+	defer runtime.UnlockOSThread()
 	cmd := reexec.Command(args...)
 	cmd.SysProcAttr.Cloneflags = flags
 	cmd.Stderr = os.Stderr

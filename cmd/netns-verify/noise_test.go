@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,6 +68,8 @@ func TestForeignWrites(t *testing.T) {
 	}
 	for _, rate := range []int{10, 200} {
 		t.Run(fmt.Sprintf("%d a second", rate), func(t *testing.T) {
+			runtime.LockOSThread() // the host ends with the thread that starts it (Pdeathsig)
+			defer runtime.UnlockOSThread()
 			cmd := reexec.Command(noiseHost, strconv.Itoa(rate), strconv.Itoa(runs))
 			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
 			cmd.Stderr = os.Stderr

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -77,6 +78,8 @@ func in(t *testing.T, w world, args ...string) (status int, stdout, stderr strin
 	if flags&unix.CLONE_NEWUSER != 0 {
 		testenv.NeedUserNS(t)
 	}
+	runtime.LockOSThread() // the tool ends with the thread that starts it (Pdeathsig)
+	defer runtime.UnlockOSThread()
 	cmd := reexec.Command(append([]string{worldEntry + string(w)}, args...)...)
 	cmd.Dir = "/" // the tests' own may be closed to others
 	cmd.SysProcAttr.Cloneflags = flags
