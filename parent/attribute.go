@@ -168,7 +168,7 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 		}
 	}
 	l, err := r.find(ctx, e, ws, h)
-	if l == nil && err == nil && h.settle == 0 {
+	if l == nil && err == nil && h.settle == 0 && !r.noise.loud {
 		// Perhaps it comes late, and an innocent write was being looked at then.
 		h.settle = r.o.Settle
 		if err := r.flush(ctx, ws); err != nil {
@@ -187,7 +187,7 @@ func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, err
 		return nil, err
 	}
 	set, err := r.minimal(ctx, e.place, ws, h)
-	if err == nil && len(set) > 1 && h.settle == 0 {
+	if err == nil && len(set) > 1 && h.settle == 0 && !r.noise.loud {
 		// Several writes may be nothing but the time that the effect of one takes.
 		late := how{settle: r.o.Settle, later: h.later}
 		if err = r.flush(ctx, set); err != nil {
