@@ -246,9 +246,10 @@ func runTool() (rep report.Report, status int, err error) {
 		defer func() { _ = log.Close() }()
 		level = "debug"
 	}
+	runtime.LockOSThread() // the tool is told to stop when the thread that starts it ends (Pdeathsig)
+	defer runtime.UnlockOSThread()
 	cmd := reexec.Command(toolEntry, "run", "--json", "--log-level", level)
 	cmd.Stderr = log
-	cmd.SysProcAttr.Pdeathsig = 0
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

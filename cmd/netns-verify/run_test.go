@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,7 +109,8 @@ func startTool(t *testing.T, entry, event string, args ...string) *toolRun {
 	t.Helper()
 	r := &toolRun{cmd: reexec.Command(append([]string{entry}, args...)...), mark: rand.Text()}
 	r.cmd.Env = append(os.Environ(), markVariable+"="+r.mark)
-	r.cmd.SysProcAttr.Pdeathsig = 0 // the thread that starts it may end
+	runtime.LockOSThread() // it is told to stop when the thread that starts it ends (Pdeathsig)
+	t.Cleanup(runtime.UnlockOSThread)
 	r.cmd.Stdout = &r.stdout
 	log, err := r.cmd.StderrPipe()
 	if err != nil {
