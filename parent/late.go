@@ -166,6 +166,10 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 	if len(known) > 0 {
 		tries = append(tries, e.history)
 	}
+	if e.after.OK() && e.after == stateIn(p.controlBase, e.key) {
+		// Undoing writes that is what we write ourselves.
+		tries = append(tries, []write{{key: e.key, value: e.after.Value}})
+	}
 	for _, suspects := range tries {
 		if len(suspects) == 0 {
 			continue

@@ -47,8 +47,9 @@ func (r *run) hostMode(k sysctl.Key) sysctl.Entry {
 }
 
 // oneWay records a leak that cannot be replayed, because its effect cannot be
-// undone. The write of the same value to the same key is its cause; without
-// one, the writes of the batch, and those that may have come late, are candidates.
+// undone. The write during which the host's key of the same name moved is its
+// cause; without one, the writes of the batch, and those that may have come
+// late, are candidates.
 func (r *run) oneWay(e effect, suspects []write) {
 	for _, l := range r.leaks {
 		if l.status == statusOneWay && slices.ContainsFunc(l.effects, func(o effect) bool { return o.key == e.key }) {
@@ -62,22 +63,15 @@ func (r *run) oneWay(e effect, suspects []write) {
 	}
 	l := &leak{effects: []effect{e}, status: statusOneWay}
 	for _, w := range suspects {
-		if w.key == e.key && (w.after == e.after || e.after.OK() && w.value == e.after.Value) {
+		if e.observer == observerHost && w.key == e.key && w.moved != nil && *w.moved == e.after {
 			l.cause = []write{w}
 		}
 	}
 	if l.cause != nil {
-		l.candidates = without(suspects, map[sysctl.Key]bool{e.key: true})
+		l.why = "the host's key was as before just before this write, and changed just after it; it cannot be put back until reboot, so there are no rounds"
 	} else {
 		l.candidates = r.recent(suspects)
-	}
-	switch {
-	case l.cause == nil:
 		l.why = "it cannot be put back until reboot, so it cannot be replayed: one of the candidates did it"
-	case len(l.candidates) == 0:
-		l.why = "it changed when nothing but this had been written; it cannot be put back until reboot, so there are no rounds"
-	default:
-		l.why = "the key took on the value written to it; it cannot be put back until reboot, so there are no rounds to rule out the other candidates"
 	}
 	r.add(l)
 }

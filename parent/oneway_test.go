@@ -9,21 +9,23 @@ import (
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// A latch that was alone in its batch is certain; one among others is named,
-// and the others with it.
+// The write during which the host's key moved is the cause of a latch. A write
+// of the same value to the same key that did not move it is but a candidate.
 func TestOneWay(t *testing.T) {
 	const latch = sysctl.Key("net/netfilter/nf_hooks_lwtunnel")
 	zero, one := sysctl.State{Value: "0"}, sysctl.State{Value: "1"}
 	e := effect{place{observerHost, latch}, zero, one}
-	own := write{key: latch, value: "1", before: zero, after: one}
+	mover := write{key: latch, value: "1", before: zero, after: one, moved: &one}
+	innocent := write{key: latch, value: "1", before: zero, after: one}
 	other := write{key: "net/core/somaxconn", value: "1", before: zero, after: one}
 	for _, tc := range []struct {
 		name              string
 		batch             []write
 		cause, candidates int
 	}{
-		{"alone", []write{own}, 1, 0},
-		{"among others", []write{other, own}, 1, 1},
+		{"alone", []write{mover}, 1, 0},
+		{"among others", []write{other, mover}, 1, 0},
+		{"moved by another", []write{other, innocent}, 0, 2},
 		{"not written", []write{other}, 0, 1},
 	} {
 		r := &run{secrets: newSecrets(), log: zerolog.Nop()}
@@ -32,7 +34,7 @@ func TestOneWay(t *testing.T) {
 		if len(r.leaks) != 1 || l.status != statusOneWay || len(l.cause) != tc.cause || len(l.candidates) != tc.candidates {
 			t.Errorf("%s: %d leaks, cause %v, candidates %v", tc.name, len(r.leaks), l.cause, l.candidates)
 		}
-		if r.causeKeys()[latch] != (tc.cause == 1) || r.candidateKeys()[other.key] != (tc.candidates == 1) {
+		if r.causeKeys()[latch] != (tc.cause == 1) || r.candidateKeys()[other.key] != (tc.candidates > 0) {
 			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.causeKeys(), r.candidateKeys())
 		}
 	}

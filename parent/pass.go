@@ -71,7 +71,7 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 	for i, index := range batch {
 		items[i] = p.item(p.plan[index], p.phase)
 	}
-	ws, err := w.perturb(items)
+	ws, seen, err := p.perturb(w, items)
 	p.record(ws, batch)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 	if err != nil {
 		return err
 	}
-	if effects = p.notable(effects, ws); len(effects) == 0 {
+	if effects = p.notable(withSeen(effects, seen), ws); len(effects) == 0 {
 		return nil
 	}
 	for _, e := range effects {

@@ -206,11 +206,12 @@ func (r *run) returnForced() {
 // noise is what is known of other programs writing sysctls meanwhile.
 type noise struct{ measured, loud bool }
 
-// Restless keys are few, and move again and again; a writer comes to ever new
-// ones. In quietWindow, one that writes ten times a second is taken for
-// fewer than quietKeys restless keys in 1 of 50,000 times.
+// Restless keys move again and again; a writer comes to ever new ones. In
+// quietLooks looks, quietWindow apart, one that writes ten times a second moves
+// at most quietKeys keys just once in 1 of 50,000 times.
 const (
-	quietWindow = 2 * time.Second
+	quietWindow = 500 * time.Millisecond
+	quietLooks  = 4
 	quietKeys   = 4
 )
 
@@ -222,23 +223,42 @@ func (r *run) quiet() bool {
 	}
 	r.noise.measured = true
 	time.Sleep(r.o.Settle) // delayed effects of ours come first
-	before, err := r.hostOff()
-	if err != nil {
-		r.noise.loud = true
-		return false
+	moves, err := r.idleMoves()
+	once := 0
+	for _, n := range moves {
+		if n == 1 {
+			once++
+		}
 	}
-	time.Sleep(quietWindow)
-	after, err := r.hostOff()
-	moved := movedBetween(before, after)
-	r.noise.loud = err != nil || len(moved) > quietKeys
+	r.noise.loud = err != nil || once > quietKeys
 	if r.noise.loud {
-		r.warn("other programs are writing sysctls on the host (%d keys changed in %v without a write of ours): changes that may be theirs are left alone", len(moved), quietWindow)
+		r.warn("other programs are writing sysctls on the host (%d keys changed in %v without a write of ours): changes that may be theirs are left alone", len(moves), quietLooks*quietWindow)
 		return false
 	}
-	for _, p := range moved {
+	for p := range moves {
 		r.restless[p] = true
 	}
-	return !r.noise.loud
+	return true
+}
+
+// idleMoves looks at the host while nothing is written and counts, by place,
+// how often it moved.
+func (r *run) idleMoves() (map[place]int, error) {
+	before, err := r.hostOff()
+	moves := map[place]int{}
+	for range quietLooks {
+		if err != nil {
+			return nil, err
+		}
+		time.Sleep(quietWindow)
+		var now []effect
+		now, err = r.hostOff()
+		for _, p := range movedBetween(before, now) {
+			moves[p]++
+		}
+		before = now
+	}
+	return moves, err
 }
 
 // movedBetween is the places whose states differ between two sweeps.

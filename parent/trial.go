@@ -51,6 +51,12 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 	if err != nil {
 		return out, fmt.Errorf("replay: %w", err)
 	}
+	if len(t.writes) > 0 {
+		t.writes = slices.Clone(t.writes)
+		for i := range t.writes {
+			t.writes[i].moved = out.writes[i].moved
+		}
+	}
 	off, err := r.reset(ctx, t.writes)
 	if err != nil {
 		return out, fmt.Errorf("reset: %w", err)
@@ -102,8 +108,9 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		}
 	}
 	done := t.as
+	var seen []effect
 	if len(t.writes) > 0 {
-		if done, err = w.replay(t.writes); err != nil {
+		if done, seen, err = r.replay(w, t.writes); err != nil {
 			return out, err
 		}
 	}
@@ -114,6 +121,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	if out.effects, err = look(done); err != nil {
 		return out, err
 	}
+	out.effects = withSeen(out.effects, r.notable(seen, done))
 	r.strayed(r.steady(out.effects), t.writes)
 	if err := w.quit(); err != nil {
 		return out, err

@@ -21,6 +21,9 @@ type write struct {
 	observed []observed
 	// batch is the number of the batch it was written in.
 	batch int
+	// moved is what the host's key of the same name became while this was
+	// written; nil where it stayed.
+	moved *sysctl.State
 	// tainted: an observer's state was another by then.
 	tainted bool
 }

@@ -76,6 +76,9 @@ func effectsOf(l *report.Leak) []Effect {
 // found checks that a plant that was visible is reported, with all that was visible.
 func (c *checker) found(plant int) {
 	p := c.t.Plants[plant]
+	if p.Kind == Restless {
+		return // what it sets may be gone before anybody looks
+	}
 	missing, reported := map[Effect]bool{}, false
 	for e := range c.log.visible[plant] {
 		missing[e] = slices.Contains(p.Effects, e)
@@ -130,13 +133,16 @@ func (p Plant) among(l *report.Leak) bool {
 // sound checks that a reported leak is true.
 func (c *checker) sound(l *report.Leak) {
 	cause, effects := causeOf(l), effectsOf(l)
+	planted := func(k sysctl.Key) bool {
+		return slices.ContainsFunc(c.t.Plants, func(p Plant) bool { return p.Kind == Restless && p.Cause[0] == k })
+	}
 	for _, k := range cause {
-		if c.facts[k].Restless {
+		if c.facts[k].Restless && !planted(k) {
 			c.bad("restless key %s is the cause of a leak", k)
 		}
 	}
 	for i, e := range effects {
-		if c.facts[e.Key].Restless {
+		if c.facts[e.Key].Restless && !(e.Observer == report.ObserverHost && planted(e.Key)) {
 			c.bad("restless key %s is an effect of a leak", e.Key)
 		}
 		if slices.Contains(effects[:i], e) {
@@ -151,6 +157,12 @@ func (c *checker) sound(l *report.Leak) {
 		return
 	}
 	for _, e := range effects {
+		if len(cause) > 0 {
+			if !slices.ContainsFunc(c.t.Plants, func(p Plant) bool { return p.shows(e) && slices.Equal(p.Cause, cause) }) {
+				c.bad("false leak (%s): %v is not planted as a cause of %v", l.Evidence.Status, cause, e)
+			}
+			continue
+		}
 		if !slices.ContainsFunc(c.t.Plants, func(p Plant) bool { return p.shows(e) && p.among(l) }) {
 			c.bad("false leak (%s): no cause of %v is among %v and %v",
 				l.Evidence.Status, e, cause, keysOf(l.Evidence.Candidates))
@@ -193,7 +205,7 @@ func (c *checker) confirmed(l *report.Leak, cause []sysctl.Key, effects []Effect
 func (c *checker) writesOf(l *report.Leak) (writes []assignment, plain bool) {
 	for _, w := range l.Cause {
 		key := sysctl.Key(w.Key)
-		if w.Value == nil || c.facts[key].secret {
+		if w.Value == nil || c.facts[key].secret || c.facts[key].Restless {
 			return nil, false
 		}
 		writes = append(writes, assignment{key, *w.Value})

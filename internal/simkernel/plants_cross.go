@@ -106,11 +106,18 @@ func (g *generator) plantConstant(kind Kind, to targets, oneWay bool) {
 	default:
 		victim = g.victim(to)
 	}
+	value := g.other(victim)
+	if v := &g.keys[victim]; oneWay && v.format.shape == shapeInt && g.chance(50) {
+		// What the victim itself is likely to be given: that must not look like its own doing.
+		if n, errno := v.format.number(decimal(integer(v.host.value) + pick[int64](g, 1, -1))); errno == 0 {
+			value = decimal(n)
+		}
+	}
 	n := g.plant(kind, cause)
 	g.plants[n-1].oneWay = oneWay
 	g.rule(rule{
 		plant: n, name: "sets another key", when: accepted,
-		actions: []action{{to: to, key: victim, value: constant(g.other(victim)), latch: oneWay && to&toHost != 0}},
+		actions: []action{{to: to, key: victim, value: constant(value), latch: oneWay && to&toHost != 0}},
 	}, cause)
 }
 

@@ -26,6 +26,8 @@ func (g *generator) plantKind(kind Kind) {
 		g.plantSameHost(kind, 0)
 	case SetOnly:
 		g.plantSetOnly()
+	case Restless:
+		g.plantRestless()
 	case LatchSame:
 		g.plantLatchSame()
 	case DecreaseOnly:
@@ -78,7 +80,9 @@ func (g *generator) cause() keyModel {
 		m = g.vector()
 	case g.chance(10):
 		m.inherit = true
-	case g.chance(10) && !m.format.isBool():
+	case g.chance(10) && m.format.isBool():
+		m.host.value = flip(m.child.value) // a switch on which the two sides disagree
+	case g.chance(10):
 		m = g.apart(m)
 	}
 	return m
@@ -88,6 +92,19 @@ func (g *generator) cause() keyModel {
 func (g *generator) plantSameHost(kind Kind, delay time.Duration) {
 	key := g.add(g.cause())
 	g.setsHost(g.plant(kind, key), key, accepted, written, delay)
+}
+
+// plantRestless plants a leak that hides in a key of the host that moves by
+// itself. It may be missed, but the key must not be called isolated.
+func (g *generator) plantRestless() {
+	m := g.restlessKey()
+	m.host.mode, m.child.mode, m.inherit = modeBoth, modeBoth, false
+	m.restless.onHost, m.restless.blink = true, false
+	key := g.add(m)
+	g.rule(rule{
+		plant: g.plant(Restless, key), name: "sets the host's", when: accepted,
+		actions: []action{{to: toHost, key: key, value: written}},
+	}, key)
 }
 
 // setsHost adds the rule of a leak to the host's key of the same name. Now and

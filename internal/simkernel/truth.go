@@ -36,6 +36,7 @@ const (
 	Disappear                  // a key goes
 	Chain                      // a side effect or an effect that is a cause itself
 	MultiEffect                // several keys of several observers
+	Restless                   // same key, and the host's moves by itself as well
 	kinds
 )
 
@@ -43,7 +44,7 @@ var kindNames = [kinds]string{
 	"same-key-global", "same-key-host", "set-only", "cross-follow", "cross-constant", "cross-host",
 	"sibling-only", "later-follow", "later-constant", "latch-same", "latch-cross", "value-dependent",
 	"decrease-only", "conjunctive", "masked", "shared-effect", "delayed", "rejected", "appear",
-	"disappear", "chain", "multi-effect",
+	"disappear", "chain", "multi-effect", "restless",
 }
 
 func (k Kind) String() string {

@@ -50,6 +50,14 @@ func (s *Sweeper) Expected(k Key) State {
 	return Absent
 }
 
+// Look reads one key now.
+func (s *Sweeper) Look(k Key) State {
+	if s.Expected(k).Errno == errWriteOnly {
+		return s.Expected(k) // could not be read, and cannot now: the mode is fixed
+	}
+	return s.reader.Read(k)
+}
+
 // Sweep reads every key again and returns those that are not as expected,
 // sorted, with those that appeared and disappeared.
 func (s *Sweeper) Sweep() ([]Change, error) {
