@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,9 +37,13 @@ var reproductions = []struct {
 		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=a'b\"c\\d`e`$HOME*?[x]{1,2}~#!%^&|;<>()\n=", "sysctl|net.a"}},
 	{"key with specials", leakOf(observerHost, "net/ipv4/conf/a b$c/x", write{key: "net/ipv4/conf/a b$c/x", value: "1"}), "",
 		[]string{"sysctl|net.ipv4.conf.a b$c.x", "unshare|-n|sysctl|-qw|net.ipv4.conf.a b$c.x=1", "sysctl|net.ipv4.conf.a b$c.x"}},
+	{"late", late(leakOf(observerHost, "net/a", write{key: "net/a", value: "1"})), "",
+		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=1", "sleep|1", "sysctl|net.a"}},
 	{"secret", leakOf(observerHost, "net/a", write{key: "net/a", value: "hush"}), "net/a",
 		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=VALUE", "sysctl|net.a"}},
 }
+
+func late(l leak) leak { l.delay = 300 * time.Millisecond; return l }
 
 func leakOf(observer string, effectKey sysctl.Key, cause ...write) leak {
 	return leak{cause: cause, effects: []effect{{place: place{observer, effectKey}}}}
@@ -54,6 +59,7 @@ func TestReproducer(t *testing.T) {
 	const words = `say() { first=$1; shift; printf %s "$first"; [ $# = 0 ] || printf '|%s' "$@"; printf '\1'; }
 unshare() { say unshare "$@"; }
 sysctl() { say sysctl "$@"; }
+sleep() { say sleep "$@"; }
 `
 	for _, tt := range reproductions {
 		t.Run(tt.name, func(t *testing.T) {

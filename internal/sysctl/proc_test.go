@@ -182,3 +182,34 @@ func TestKeptWithinLimit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestListBesideVanishing: a directory that goes while the tree is walked is
+// left out, and what stays is complete.
+func TestListBesideVanishing(t *testing.T) {
+	p := fixture(t, nil)
+	put(t, p.root, "net/core/stays", "1\n")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			dir := p.root + "/net/conf/dev"
+			_ = os.MkdirAll(dir, 0o755)
+			_ = os.WriteFile(dir+"/key", []byte("1\n"), 0o644)
+			_ = os.RemoveAll(p.root + "/net/conf")
+		}
+	}()
+	for range 2000 {
+		keys, err := p.List()
+		if err != nil || !slices.Contains(keys, "net/core/stays") {
+			t.Errorf("%v, %v", keys, err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+}
