@@ -54,7 +54,7 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 		}
 		for _, e := range live {
 			if !explained[e.place] {
-				p.addLate(stray{e, [][]write{batch}})
+				p.addLate(stray{effect: e, writes: [][]write{batch}})
 			}
 		}
 		if err := p.proveAlone(ctx, effects, batch); err != nil {

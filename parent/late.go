@@ -36,6 +36,9 @@ func (p *passState) deferred(ctx context.Context) error {
 		if p.confirmedAt(e.place) || p.stuck[e.key] || p.restless[e.place] {
 			continue
 		}
+		if e.restoring && (p.noise.loud || fruitless >= most) {
+			continue
+		}
 		if p.noise.loud && e.observer == observerHost {
 			p.unexplained(e.effect, "other programs are writing sysctls, and the writes just before it do not reproduce it")
 			continue
@@ -51,7 +54,7 @@ func (p *passState) deferred(ctx context.Context) error {
 		p.strayedIn()
 		if !explained && p.exhausted {
 			p.unattributed(e.effect, "the budget of replays was used up before it could be attributed")
-		} else if !explained {
+		} else if !explained && !e.restoring {
 			fruitless++
 			p.unexplained(e.effect, "no replay of the writes before it reproduces it")
 		}
@@ -98,6 +101,7 @@ func (p *passState) addLate(s stray) {
 		case l.place != s.place:
 		case !l.done:
 			p.late[i].history = p.history
+			p.late[i].restoring = l.restoring && s.restoring
 			return
 		case len(l.history) == len(p.history):
 			return
@@ -112,6 +116,9 @@ func (p *passState) addLate(s stray) {
 type stray struct {
 	effect
 	writes [][]write
+	// restoring: it was only seen after keys of the host had been written back,
+	// which probably moved it; where no replay shows otherwise, that is all.
+	restoring bool
 }
 
 // strayTries is how many of those are replayed.
@@ -127,10 +134,18 @@ func (r *run) strayed(effects []effect, ws []write) {
 		if !ok {
 			s.effect = e
 		}
+		s.restoring = false
 		if len(ws) > 0 && len(s.writes) < strayTries && !slices.ContainsFunc(s.writes, func(o []write) bool { return sameKeys(o, ws) }) {
 			s.writes = append(s.writes, ws)
 		}
 		r.strays[e.place] = s
+	}
+}
+
+// movedByRestoring takes note of what changed while the host was being put back.
+func (r *run) movedByRestoring(e effect) {
+	if _, ok := r.strays[e.place]; !ok {
+		r.strays[e.place] = stray{effect: e, restoring: true}
 	}
 }
 

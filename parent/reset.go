@@ -86,7 +86,11 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 		slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
 		wrote := false
 		for _, e := range off {
-			wrote = r.restoreOnHost(e, ours && !slices.Contains(known, e.place)) || wrote
+			moved := ours && !slices.Contains(known, e.place)
+			if moved {
+				r.movedByRestoring(e)
+			}
+			wrote = r.restoreOnHost(e, moved) || wrote
 			known = append(known, e.place)
 		}
 		ours = wrote
