@@ -181,6 +181,9 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 	if len(known) > 0 {
 		tries = append(tries, e.history)
 	}
+	if earlier := len(p.writes) - len(p.history); earlier > 0 {
+		tries = append(tries, without(p.writes[:earlier], known)) // the pass before may show only now
+	}
 	if e.after.OK() && e.after == stateIn(p.controlBase, e.key) {
 		// Undoing writes that is what we write ourselves.
 		tries = append(tries, []write{{key: e.key, value: e.after.Value}})

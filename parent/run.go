@@ -67,14 +67,7 @@ type foreign struct {
 // stopped (the context's cause is in it); the host has been restored by then,
 // or the report's NotRestored says what was not.
 func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
-	o = o.withDefaults()
-	r := &run{
-		o: o, m: m, log: o.Logger,
-		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
-		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
-		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key]sysctl.State{},
-		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), strays: map[place]stray{},
-	}
+	r := newRun(m, o)
 	err := r.all(ctx)
 	r.aborted = err != nil
 	reached := r.phase
@@ -89,6 +82,17 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 		reached = PhaseReport
 	}
 	return r.report(reached), err
+}
+
+func newRun(m Machine, o Options) *run {
+	o = o.withDefaults()
+	return &run{
+		o: o, m: m, log: o.Logger,
+		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
+		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
+		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key]sysctl.State{},
+		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), strays: map[place]stray{},
+	}
 }
 
 func (r *run) all(ctx context.Context) error {
