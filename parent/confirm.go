@@ -14,7 +14,8 @@ const (
 	// them with less than 1 in 3,938: the orders of 12 that have at least
 	// minRounds of each kind.
 	confirmRounds = 12
-	// restlessRounds is for effect keys that are known to move by themselves.
+	// restlessRounds is for effect keys that are known to move by themselves, and
+	// for late effects: a key that moves now and then looks much like one.
 	restlessRounds = 24
 	minRounds      = 3
 	// moreRounds follow where other keys seem to be effects too: of many keys
@@ -32,7 +33,7 @@ func otherKeys(effects []effect, k sysctl.Key) bool {
 func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak, error) {
 	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle}
 	n := confirmRounds
-	if r.restless[p] {
+	if r.restless[p] || h.settle > 0 {
 		n = restlessRounds
 	}
 	rounds := r.drawRounds(n)

@@ -261,12 +261,12 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	}
 	still = slices.DeleteFunc(still, func(e effect) bool { return !slices.Contains(again, e) })
 	for _, e := range p.inherited(still) {
-		p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
 		if p.hostMoved(e.key) || !p.quiet() {
 			p.unexplained(e, "the host changed meanwhile, and later namespaces may inherit from it")
-		} else {
-			p.oneWay(e, p.history)
+			continue
 		}
+		p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
+		p.oneWay(e, p.history)
 	}
 	explained := map[place]bool{}
 	live := 0
@@ -324,6 +324,6 @@ func (r *run) oneWayAt(k sysctl.Key) *leak {
 // later namespace, itself or its like for other devices, is not as it was.
 func (r *run) hostMoved(k sysctl.Key) bool {
 	return slices.ContainsFunc(r.host.Baseline(), func(b sysctl.Entry) bool {
-		return path.Base(string(b.Key)) == path.Base(string(k)) && r.host.Expected(b.Key) != b.State
+		return path.Base(string(b.Key)) == path.Base(string(k)) && r.host.Look(b.Key) != b.State
 	})
 }

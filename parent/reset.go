@@ -82,6 +82,7 @@ func (r *run) undoThroughWriter(ctx context.Context, undo []write) ([]effect, er
 func (r *run) undoOnHost(off []effect) ([]effect, error) {
 	ours := false // what is off is what our own restoring has moved
 	var known []place
+	var back []place // restored
 	for range 3 {
 		slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
 		wrote := false
@@ -90,7 +91,13 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 			if moved {
 				r.movedByRestoring(e)
 			}
-			wrote = r.restoreOnHost(e, moved) || wrote
+			if ours && (moved || slices.Contains(back, e.place)) {
+				r.followers[e.place]++
+			}
+			if r.restoreOnHost(e, moved) {
+				wrote = true
+				back = append(back, e.place)
+			}
 			known = append(known, e.place)
 		}
 		ours = wrote
@@ -193,7 +200,7 @@ func (r *run) returnForced() {
 		theirs := r.forced[k]
 		delete(r.forced, k)
 		ours := r.host.Expected(k)
-		if r.exhausted || r.confirmedAt(place{observerHost, k}) || r.stuck[k] || !theirs.OK() || theirs == ours {
+		if r.exhausted || r.confirmedAt(place{observerHost, k}) || r.follows(k) || r.stuck[k] || !theirs.OK() || theirs == ours {
 			continue
 		}
 		if r.m.Host().Read(k) != ours {
@@ -206,6 +213,10 @@ func (r *run) returnForced() {
 		r.host.Expect(k, r.m.Host().Read(k))
 	}
 }
+
+// follows tells that a host key has moved again and again when others were
+// restored: that is our doing, and nobody else's.
+func (r *run) follows(k sysctl.Key) bool { return r.followers[place{observerHost, k}] > 1 }
 
 // noise is what is known of other programs writing sysctls meanwhile.
 type noise struct{ measured, loud bool }

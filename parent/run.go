@@ -44,13 +44,15 @@ type run struct {
 	noise   noise
 	// strays is what changed during attributions; what is not explained in the
 	// end came late, from writes that were not being looked at.
-	strays   map[place]stray
-	forced   map[sysctl.Key]sysctl.State // host values that were overwritten as an experiment
-	proven   map[sysctl.Key]bool         // shown to be isolated by a replay
-	refused  map[sysctl.Key]bool         // the host did not take its old value back
-	lost     []report.NotRestored
-	warnings []string
-	secrets  *secrets
+	strays map[place]stray
+	// followers counts how often host keys moved when others were restored.
+	followers map[place]int
+	forced    map[sysctl.Key]sysctl.State // host values that were overwritten as an experiment
+	proven    map[sysctl.Key]bool         // shown to be isolated by a replay
+	refused   map[sysctl.Key]bool         // the host did not take its old value back
+	lost      []report.NotRestored
+	warnings  []string
+	secrets   *secrets
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
 	exhausted, aborted bool
 }
@@ -91,7 +93,7 @@ func newRun(m Machine, o Options) *run {
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key]sysctl.State{},
-		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), strays: map[place]stray{},
+		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[place]int{}, strays: map[place]stray{},
 	}
 }
 
