@@ -184,11 +184,6 @@ func (r *run) lastLook() error {
 			r.lose(effect{place{observerHost, b.Key}, b.State, now}, "one-way: the kernel does not take the old value back before a reboot")
 		}
 	}
-	for k := range r.stuck { // keys that the host did not have at first
-		if now := r.host.Expected(k); !r.known(k) && now.OK() {
-			r.lose(effect{place{observerHost, k}, absent, now}, "it appeared, and cannot be taken away")
-		}
-	}
 	return nil
 }
 

@@ -122,16 +122,6 @@ func (r *run) view(e sysctl.Entry) report.View {
 	return report.View{Mode: fmt.Sprintf("%04o", uint32(e.Mode)), Value: s.Text, ValueB64: s.B64, Errno: s.Errno}
 }
 
-func (r *run) known(k sysctl.Key) bool {
-	if r.host == nil {
-		return false
-	}
-	_, found := slices.BinarySearchFunc(r.host.Baseline(), k, func(e sysctl.Entry, k sysctl.Key) int {
-		return compareKeys(e.Key, k)
-	})
-	return found
-}
-
 func errnoName(n syscall.Errno) string {
 	if name := unix.ErrnoName(n); name != "" {
 		return name

@@ -1,7 +1,6 @@
 package parent
 
 import (
-	"cmp"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -146,5 +145,3 @@ func union(a, b sysctl.Snapshot) []sysctl.Key {
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
-
-func compareKeys(a, b sysctl.Key) int { return cmp.Compare(a, b) }
