@@ -1,0 +1,159 @@
+package reboot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+)
+
+// kernel is a machine whose latches are open after each boot.
+type kernel struct {
+	latches map[string]string // effect by cause
+	drifts  string            // an effect of its own now and then
+	rng     *rand.Rand
+	boots   int
+	fail    int // the boot that fails, from 1
+}
+
+var errBoot = errors.New("no hello")
+
+func (k *kernel) boot(_ context.Context, writes []report.Cause) (effects []report.Effect, err error) {
+	if k.boots++; k.boots == k.fail {
+		return nil, errBoot
+	}
+	for _, w := range writes {
+		if e, ok := k.latches[w.Key]; ok {
+			effects = append(effects, effect(e))
+		}
+	}
+	if k.drifts != "" && k.rng.IntN(2) == 0 {
+		effects = append(effects, effect(k.drifts))
+	}
+	return effects, nil
+}
+
+func effect(key string) report.Effect {
+	return report.Effect{Observer: report.ObserverHost, Kind: report.KindChanged, What: "sysctl", Key: key}
+}
+
+func write(key string) report.Cause {
+	v := "1"
+	return report.Cause{Key: key, Attempt: report.Attempt{Value: &v}, Writer: "root"}
+}
+
+func leak(cause []report.Cause, candidates []report.Cause, effects ...string) report.Leak {
+	l := report.Leak{Cause: cause, Evidence: report.Evidence{Status: report.StatusOneWay, Candidates: candidates}}
+	for _, e := range effects {
+		l.Effects = append(l.Effects, effect(e))
+	}
+	return l
+}
+
+func reportOf(seed uint64, leaks ...report.Leak) *report.Report {
+	r := &report.Report{Leaks: leaks}
+	r.Run.Seed = seed
+	for _, k := range []string{"a", "b", "c"} {
+		r.Keys = append(r.Keys, report.Key{Key: k, Verdict: report.VerdictLeak})
+	}
+	r.Counts.Verdicts = map[report.Verdict]int{report.VerdictLeak: 3}
+	return r
+}
+
+func TestPlainCauses(t *testing.T) {
+	for seed := range uint64(50) {
+		k := &kernel{latches: map[string]string{"a": "a", "b": "x", "c": "x"}}
+		r := reportOf(seed, leak([]report.Cause{write("a")}, nil, "a", "never"), leak([]report.Cause{write("b")}, nil, "x"), leak([]report.Cause{write("c")}, nil, "x"))
+		if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+			t.Fatal(err)
+		}
+		if k.boots != 20 || len(r.Leaks) != 3 {
+			t.Fatalf("seed %d: %d boots, %d leaks; two of three leaks show in one place", seed, k.boots, len(r.Leaks))
+		}
+		for _, l := range r.Leaks {
+			if ev := l.Evidence; ev.Rounds < 3 || ev.Shams < 3 || ev.Rounds+ev.Shams != 10 || ev.Matched != ev.Rounds || len(l.Effects) != 1 {
+				t.Errorf("seed %d: %+v, effects %v", seed, ev, l.Effects)
+			}
+		}
+	}
+}
+
+// A key that moves by itself does not pass for an effect, and its cause not for a leak.
+func TestCoincidence(t *testing.T) {
+	passed := 0
+	for seed := range uint64(200) {
+		k := &kernel{drifts: "x", rng: rand.New(rand.NewPCG(seed, 7))}
+		r := reportOf(seed, leak([]report.Cause{write("a")}, nil, "x"))
+		if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+			t.Fatal(err)
+		}
+		if passed += len(r.Leaks); len(r.Leaks) > 0 {
+			continue
+		}
+		if len(r.Unconfirmed) != 1 || r.Keys[0].Verdict != report.VerdictUntested || r.Counts.Verdicts[report.VerdictLeak] != 2 {
+			t.Fatalf("seed %d: unconfirmed %v, keys %v", seed, r.Unconfirmed, r.Keys)
+		}
+	}
+	if passed > 3 { // 1 in 1,024 each
+		t.Errorf("%d of 200 coincidences passed", passed)
+	}
+}
+
+func TestCandidates(t *testing.T) {
+	var all []report.Cause
+	for i := range 60 {
+		all = append(all, write(fmt.Sprint("k", i)))
+	}
+	hidden := write("hidden")
+	digest := "secret:0123456789abcdef"
+	hidden.Value = &digest
+	for i := range 60 {
+		cause := fmt.Sprint("k", i)
+		k := &kernel{latches: map[string]string{cause: "x"}}
+		r := reportOf(uint64(i), leak(nil, append(slices.Clone(all), hidden), "x"))
+		if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Leaks) != 1 || len(r.Leaks[0].Cause) != 1 || r.Leaks[0].Cause[0].Key != cause || r.Leaks[0].Evidence.Rounds == 0 {
+			t.Errorf("%s: %+v", cause, r.Leaks)
+		}
+		if k.boots > 10+1+7 {
+			t.Errorf("%s: %d boots", cause, k.boots)
+		}
+	}
+	k := &kernel{latches: map[string]string{"k7": "x"}}
+	r := reportOf(1, leak(nil, all, "x"))
+	if err := Confirm(t.Context(), r, 2, k.boot); err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Leaks[0]; len(l.Cause) != 0 || len(l.Evidence.Candidates) >= 60 || k.boots != 5 {
+		t.Errorf("few reboots: cause %v, %d candidates, %d boots", l.Cause, len(l.Evidence.Candidates), k.boots)
+	}
+	k = &kernel{}
+	r = reportOf(1, leak(nil, all, "x"))
+	if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Leaks[0]; len(l.Evidence.Candidates) != 60 || k.boots != 1 {
+		t.Errorf("not again: %d candidates, %d boots", len(l.Evidence.Candidates), k.boots)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	for fail := 1; fail <= 15; fail++ {
+		k := &kernel{latches: map[string]string{"a": "x", "b": "y"}, fail: fail}
+		r := reportOf(1, leak([]report.Cause{write("a")}, nil, "x"), leak(nil, []report.Cause{write("b"), write("c")}, "y"))
+		err := Confirm(t.Context(), r, 10, k.boot)
+		if (fail <= 12) != errors.Is(err, errBoot) || len(r.Leaks) != 2 {
+			t.Errorf("boot %d of %d fails: %v, %d leaks", fail, k.boots, err, len(r.Leaks))
+		}
+	}
+	k := &kernel{}
+	if err := Confirm(t.Context(), reportOf(1, leak([]report.Cause{write("a")}, nil, "x")), 1, k.boot); err != nil || k.boots != 0 {
+		t.Errorf("one round: %v, %d boots", err, k.boots)
+	}
+}

@@ -1,0 +1,64 @@
+package parent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// Assignment is a value for a key.
+type Assignment struct {
+	Key   sysctl.Key
+	Value string
+}
+
+// Probe makes these writes once, in a fresh writer, and tells where something
+// changed: on the host, in a sibling, or in a namespace made afterwards. Keys
+// that move by themselves are left out. It is one round of the proof of a leak
+// that cannot be undone, so nothing is put back: the machine is to be thrown away.
+func Probe(ctx context.Context, m Machine, o Options, writes []Assignment) ([]report.Effect, error) {
+	r := newRun(m, o)
+	defer func() {
+		if r.host != nil {
+			_ = r.host.Close()
+		}
+		if r.sibling != nil {
+			r.sibling.abandon()
+		}
+	}()
+	w, err := r.survey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("survey: %w", err)
+	}
+	defer w.abandon()
+	r.enter(PhaseForward, "")
+	planned := make([]write, len(writes))
+	for i, a := range writes {
+		planned[i] = write{key: a.Key, value: a.Value}
+	}
+	_, seen, err := r.replay(w, planned)
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(r.o.Settle)
+	effects, err := r.sweepAll()
+	if err != nil {
+		return nil, err
+	}
+	effects = r.steady(withSeen(effects, seen))
+	if err := w.quit(); err != nil {
+		return nil, err
+	}
+	later, err := r.laterEffects(ctx, r.controlBase)
+	if err != nil {
+		return nil, err
+	}
+	var out []report.Effect
+	for _, e := range append(effects, later...) {
+		out = append(out, r.reportEffect(e))
+	}
+	return out, nil
+}
