@@ -221,15 +221,30 @@ func (r *run) note(e effect, why string) bool {
 	return false
 }
 
+// earlyLook makes a namespace right after the pass where replays are still to
+// come: their undoing may put right what later namespaces start with.
+func (p *passState) earlyLook(ctx context.Context) ([]effect, error) {
+	if len(p.late) == 0 || p.noise.loud || stopped(ctx) != nil {
+		return nil, nil
+	}
+	effects, err := p.laterEffects(ctx, p.controlBase)
+	return slices.DeleteFunc(effects, func(e effect) bool { return p.hostMoved(e.key) }), err
+}
+
 // judgeLater makes a namespace after the pass, with the host as it was, and
-// attributes what is different from the control namespace.
-func (p *passState) judgeLater(ctx context.Context) error {
+// attributes what is different from the control namespace, or was in an early look.
+func (p *passState) judgeLater(ctx context.Context, early []effect) error {
 	if err := stopped(ctx); err != nil {
 		return err
 	}
 	effects, err := p.laterEffects(ctx, p.controlBase)
 	if err != nil {
 		return err
+	}
+	for _, e := range early {
+		if !hasPlace(effects, e.place) && !p.confirmedAt(e.place) {
+			effects = append(effects, e)
+		}
 	}
 	if effects = p.inherited(effects); len(effects) == 0 {
 		return nil

@@ -30,10 +30,14 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	if err := w.quit(); err != nil {
 		return err
 	}
+	early, err := p.earlyLook(ctx)
+	if err != nil {
+		return err
+	}
 	if err := p.deferred(ctx); err != nil {
 		return err
 	}
-	if err := p.judgeLater(ctx); err != nil {
+	if err := p.judgeLater(ctx, early); err != nil {
 		return err
 	}
 	if p.exhausted {
