@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 // drainDeadline is the longest wait for ended namespaces to be cleaned up.
@@ -133,7 +134,7 @@ func (r *run) putRight(ctx context.Context) error {
 	for _, k := range sortedKeys(r.forced) {
 		p := place{observerHost, k}
 		if !r.confirmedAt(p) {
-			r.unattributed(effect{p, r.host.Expected(k), r.forced[k]}, "the run ended before it could be attributed; the host has been put back")
+			r.unattributed(r.forced[k][len(r.forced[k])-1], "the run ended before it could be attributed; the host has been put back")
 		}
 		delete(r.forced, k)
 	}
@@ -184,6 +185,10 @@ func (r *run) lastLook() error {
 			r.lose(effect{place{observerHost, b.Key}, b.State, now}, "one-way: the kernel does not take the old value back before a reboot")
 		}
 	}
+	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
+		k := sysctl.Key(n.Key)
+		return r.m.Host().Read(k) == r.hostMode(k).State
+	})
 	return nil
 }
 

@@ -15,6 +15,9 @@ import (
 const (
 	fruitlessMost = 20
 	fruitlessLoud = 2
+	// restoringMost is the same for what moved when the host was put back: a
+	// replay of the history shows all at once what is more than that.
+	restoringMost = 2
 )
 
 // deferred looks for causes of the effects that their batch alone did not
@@ -26,7 +29,7 @@ func (p *passState) deferred(ctx context.Context) error {
 	if err := p.awaitLate(ctx); err != nil {
 		return err
 	}
-	fruitless, most := 0, fruitlessMost
+	fruitless, most, restoring := 0, fruitlessMost, 0
 	if p.noise.loud {
 		most = fruitlessLoud
 	}
@@ -36,14 +39,14 @@ func (p *passState) deferred(ctx context.Context) error {
 		if p.confirmedAt(e.place) || p.stuck[e.key] || p.restless[e.place] {
 			continue
 		}
-		if e.restoring && (p.noise.loud || fruitless >= most) {
+		if e.restoring && (p.noise.loud || restoring >= restoringMost) {
 			continue
 		}
 		if p.noise.loud && e.observer == observerHost {
 			p.unexplained(e.effect, "other programs are writing sysctls, and the writes just before it do not reproduce it")
 			continue
 		}
-		if fruitless >= most {
+		if fruitless >= most && !e.restoring {
 			p.unexplained(e.effect, "replaying the writes before it did not reproduce the others, and was not tried for this one")
 			continue
 		}
@@ -54,7 +57,9 @@ func (p *passState) deferred(ctx context.Context) error {
 		p.strayedIn()
 		if !explained && p.exhausted {
 			p.unattributed(e.effect, "the budget of replays was used up before it could be attributed")
-		} else if !explained && !e.restoring {
+		} else if !explained && e.restoring {
+			restoring++
+		} else if !explained {
 			fruitless++
 			p.unexplained(e.effect, "no replay of the writes before it reproduces it")
 		}
@@ -184,9 +189,9 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 	if earlier := len(p.writes) - len(p.history); earlier > 0 {
 		tries = append(tries, without(p.writes[:earlier], known)) // the pass before may show only now
 	}
-	if e.after.OK() && e.after == stateIn(p.controlBase, e.key) {
-		// Undoing writes that is what we write ourselves.
-		tries = append(tries, []write{{key: e.key, value: e.after.Value}})
+	// What we write ourselves when undoing.
+	if own := slices.DeleteFunc(slices.Clone(p.undone), func(w write) bool { return w.key != e.key || w.value != e.after.Value }); len(own) > 0 {
+		tries = append(tries, own)
 	}
 	for _, suspects := range tries {
 		if len(suspects) == 0 {
@@ -339,6 +344,6 @@ func (r *run) oneWayAt(k sysctl.Key) *leak {
 // later namespace, itself or its like for other devices, is not as it was.
 func (r *run) hostMoved(k sysctl.Key) bool {
 	return slices.ContainsFunc(r.host.Baseline(), func(b sysctl.Entry) bool {
-		return path.Base(string(b.Key)) == path.Base(string(k)) && r.host.Look(b.Key) != b.State
+		return path.Base(string(b.Key)) == path.Base(string(k)) && !r.restless[place{observerHost, b.Key}] && r.host.Look(b.Key) != b.State
 	})
 }

@@ -47,9 +47,8 @@ func (r *run) hostMode(k sysctl.Key) sysctl.Entry {
 }
 
 // oneWay records a leak that cannot be replayed, because its effect cannot be
-// undone. The write during which the host's key of the same name moved is its
-// cause; without one, the writes of the batch, and those that may have come
-// late, are candidates.
+// undone. The write during which the host's key of the same name took on the
+// value written is its cause. Whatever else may have to do with it is a candidate.
 func (r *run) oneWay(e effect, suspects []write) {
 	for _, l := range r.leaks {
 		if l.status == statusOneWay && slices.ContainsFunc(l.effects, func(o effect) bool { return o.key == e.key }) {
@@ -63,38 +62,37 @@ func (r *run) oneWay(e effect, suspects []write) {
 	}
 	l := &leak{effects: []effect{e}, status: statusOneWay}
 	for _, w := range suspects {
-		if e.observer == observerHost && w.key == e.key && w.moved != nil && *w.moved == e.after {
+		if e.observer == observerHost && w.key == e.key && w.moved && w.after == e.after {
 			l.cause = []write{w}
 		}
 	}
-	if l.cause != nil {
-		l.why = "the host's key was as before just before this write, and changed just after it; it cannot be put back until reboot, so there are no rounds"
-	} else {
-		l.candidates = r.recent(suspects)
-		l.why = "it cannot be put back until reboot, so it cannot be replayed: one of the candidates did it"
+	l.candidates = without(r.suspected(suspects), map[sysctl.Key]bool{e.key: l.cause != nil})
+	switch {
+	case l.cause == nil:
+		l.why = "it cannot be put back until reboot, so it cannot be replayed: one of the candidates did it, or several together"
+	case len(l.candidates) == 0:
+		l.why = "the host's key changed between two looks, just before and just after this write, and nothing else had been written; it cannot be put back until reboot, so there are no rounds"
+	default:
+		l.why = "the host's key changed between two looks, just before and just after this write; it cannot be put back until reboot, so there are no rounds to tell whether it takes one of the candidates, too"
 	}
 	r.add(l)
 }
 
-// recent is the writes since the last sweep and those before them whose effect
-// may have come late.
-func (r *run) recent(suspects []write) []write {
-	if len(suspects) == 0 {
-		return nil
+// suspected is every write that may have to do with what has just been found
+// changed: all since the host was last known to be at rest, and what undoing wrote.
+func (r *run) suspected(suspects []write) []write {
+	all := slices.Concat(suspects, r.writes[r.atRest:], r.undone)
+	type assignment struct {
+		key   sysctl.Key
+		value string
 	}
-	from := suspects[0].at.Add(-r.o.Settle)
-	i := slices.IndexFunc(r.writes, func(w write) bool { return !w.at.Before(from) })
-	if i < 0 {
-		return suspects
-	}
-	j := slices.IndexFunc(r.writes, func(w write) bool { return w.at.After(suspects[len(suspects)-1].at) })
-	if j < 0 {
-		j = len(r.writes)
-	}
-	if i >= j {
-		return suspects
-	}
-	return r.writes[i:j]
+	seen := map[assignment]bool{}
+	return slices.DeleteFunc(all, func(w write) bool {
+		a := assignment{w.key, w.value}
+		twice := seen[a]
+		seen[a] = true
+		return twice
+	})
 }
 
 // candidateKeys is the keys that may be the cause of a leak whose cause is not known.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
@@ -15,6 +16,9 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	r.passes++
 	p := &passState{run: r, proven: map[sysctl.Key]bool{}}
 	r.last = p
+	if err := p.latches(ctx, o.latches); err != nil {
+		return err
+	}
 	batches := o.batches(r.o.BatchSize)
 	for i, batch := range batches {
 		if err := stopped(ctx); err != nil {
@@ -50,6 +54,43 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	return nil
 }
 
+// latches has each of these keys written by a writer of its own, when the host
+// is at rest: nothing else can have done then what is found changed.
+func (p *passState) latches(ctx context.Context, latches []int) error {
+	for _, index := range latches {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		if err := p.latch(ctx, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *passState) latch(ctx context.Context, index int) error {
+	w, err := p.start(ctx, RoleWriter)
+	if err != nil {
+		return err
+	}
+	defer w.abandon()
+	if err := p.batch(ctx, w, []int{index}); err != nil {
+		return err
+	}
+	p.run.batches++
+	ws := p.history
+	p.history = nil // that was another writer's
+	if err := w.quit(); err != nil || !slices.ContainsFunc(ws, write.perturbed) {
+		return err
+	}
+	time.Sleep(p.o.Settle)
+	if err := p.look(ctx, ws, nil); err != nil {
+		return err
+	}
+	p.atRest = len(p.writes)
+	return nil
+}
+
 // passState is what attribution needs to know of one pass.
 type passState struct {
 	*run
@@ -80,6 +121,11 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 	if err != nil {
 		return err
 	}
+	return p.look(ctx, ws, seen)
+}
+
+// look sweeps after a batch, and attributes what changed.
+func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 	effects, err := p.sweepAll()
 	if err != nil {
 		return err

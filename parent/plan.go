@@ -16,6 +16,7 @@ type planned struct {
 	// up and down are the candidates of the two passes; both empty where skip says why.
 	up, down   []string
 	disruptive bool
+	latch      bool // known to be one-way
 	skip       report.Reason
 	// effective is the value that took effect in the first pass.
 	effective string
@@ -38,8 +39,8 @@ func (r *run) makePlan() {
 }
 
 func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
-	l, latch := known.OneWay(e.Key) // alone in its batch, what it does is certain without a replay
-	p := planned{entry: e, disruptive: latch || perturb.Disruptive(e.Key)}
+	l, latch := known.OneWay(e.Key)
+	p := planned{entry: e, latch: latch, disruptive: perturb.Disruptive(e.Key)}
 	if !r.included(e.Key) {
 		p.skip = report.ReasonExcluded
 		return p
@@ -81,8 +82,10 @@ func (r *run) included(k sysctl.Key) bool {
 		!slices.ContainsFunc(r.o.Exclude, match)
 }
 
-// order is the indices of the plan's keys in the order of a pass.
-type order struct{ normal, disruptive []int }
+// order is the indices of the plan's keys in the order of a pass: latches are
+// written first, each by a writer that writes nothing else, because what they
+// do must be certain without a replay.
+type order struct{ latches, normal, disruptive []int }
 
 // order shuffles the plan. Keys that disrupt go last.
 func (r *run) order() order {
@@ -90,6 +93,8 @@ func (r *run) order() order {
 	for i, p := range r.plan {
 		switch {
 		case p.skip != "":
+		case p.latch:
+			o.latches = append(o.latches, i)
 		case p.disruptive:
 			o.disruptive = append(o.disruptive, i)
 		default:
@@ -109,7 +114,7 @@ func (o order) reversed() order {
 	n, d := slices.Clone(o.normal), slices.Clone(o.disruptive)
 	slices.Reverse(n)
 	slices.Reverse(d)
-	return order{n, d}
+	return order{normal: n, disruptive: d} // a latch has shown what it does
 }
 
 // batches cuts an order into what is written between two sweeps.

@@ -58,22 +58,36 @@ func (r *run) reset(ctx context.Context, suspects []write) ([]effect, error) {
 
 // undoThroughWriter makes writes in a fresh writer and returns what is off then.
 func (r *run) undoThroughWriter(ctx context.Context, undo []write) ([]effect, error) {
-	if len(undo) > 0 {
-		w, err := r.start(context.WithoutCancel(ctx), RoleWriter)
-		if err != nil {
-			return nil, fmt.Errorf("undo: %w", err)
-		}
-		defer w.abandon()
-		if _, err := w.replay(undo); err != nil {
-			return nil, fmt.Errorf("undo: %w", err)
-		}
-		if err := w.quit(); err != nil {
-			return nil, err
-		}
+	undo, err := r.undo(ctx, undo)
+	if err != nil {
+		return nil, fmt.Errorf("undo: %w", err)
 	}
 	off, err := r.hostOff()
 	r.strayed(off, undo) // those were writes too, and time has passed
 	return off, err
+}
+
+// undo makes writes in a fresh writer, but none to keys that the user left out,
+// and takes note of them: they may do what any write may do. It returns those made.
+func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
+	undo = slices.DeleteFunc(slices.Clone(undo), func(w write) bool { return !r.included(w.key) })
+	if len(undo) == 0 {
+		return nil, nil
+	}
+	for _, w := range undo {
+		if !slices.ContainsFunc(r.undone, func(o write) bool { return o.key == w.key && o.value == w.value }) {
+			r.undone = append(r.undone, w)
+		}
+	}
+	w, err := r.start(context.WithoutCancel(ctx), RoleWriter)
+	if err != nil {
+		return nil, err
+	}
+	defer w.abandon()
+	if _, err := w.replay(undo); err != nil {
+		return nil, err
+	}
+	return undo, w.quit()
 }
 
 // undoOnHost writes the host's keys back where that is allowed. Restoring one
@@ -83,8 +97,10 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 	ours := false // what is off is what our own restoring has moved
 	var known []place
 	var back []place // restored
-	for range 3 {
-		slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
+	for range restoreRounds {
+		slices.SortStableFunc(off, func(a, b effect) int {
+			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(breadth(b.key), breadth(a.key)))
+		})
 		wrote := false
 		for _, e := range off {
 			moved := ours && !slices.Contains(known, e.place)
@@ -92,9 +108,9 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 				r.movedByRestoring(e)
 			}
 			if ours && (moved || slices.Contains(back, e.place)) {
-				r.followers[e.place]++
+				r.followers[e]++
 			}
-			if r.restoreOnHost(e, moved) {
+			if r.restoreOnHost(e) {
 				wrote = true
 				back = append(back, e.place)
 			}
@@ -160,9 +176,9 @@ func breadth(k sysctl.Key) int {
 }
 
 // restoreOnHost writes a key's expected value on the host itself, where that
-// is allowed or where the change is our own doing, and tells whether it wrote.
-func (r *run) restoreOnHost(e effect, ours bool) bool {
-	if !e.before.OK() || !(ours && r.quiet()) && !r.mayRestore(e) {
+// is allowed, and tells whether it wrote.
+func (r *run) restoreOnHost(e effect) bool {
+	if !e.before.OK() || !r.mayRestore(e) {
 		return false
 	}
 	err := r.m.Host().Write(e.key, e.before.Value)
@@ -182,7 +198,7 @@ func (r *run) mayRestore(e effect) bool {
 	if !r.quiet() || r.restless[e.place] {
 		return false
 	}
-	r.forced[e.key] = e.after
+	r.forced[e.key] = append(r.forced[e.key], e)
 	return true
 }
 
@@ -197,10 +213,13 @@ func (r *run) confirmedAt(p place) bool {
 // back that somebody else had written, unless a write of ours explains it.
 func (r *run) returnForced() {
 	for _, k := range sortedKeys(r.forced) {
-		theirs := r.forced[k]
+		others := slices.DeleteFunc(r.forced[k], r.follows)
 		delete(r.forced, k)
-		ours := r.host.Expected(k)
-		if r.exhausted || r.confirmedAt(place{observerHost, k}) || r.follows(k) || r.stuck[k] || !theirs.OK() || theirs == ours {
+		if len(others) == 0 || r.exhausted || r.confirmedAt(place{observerHost, k}) || r.stuck[k] {
+			continue
+		}
+		theirs, ours := others[len(others)-1].after, r.host.Expected(k)
+		if !theirs.OK() || theirs == ours {
 			continue
 		}
 		if r.m.Host().Read(k) != ours {
@@ -211,15 +230,19 @@ func (r *run) returnForced() {
 			continue
 		}
 		r.host.Expect(k, r.m.Host().Read(k))
+		r.note(effect{place{observerHost, k}, ours, theirs}, "no replay of the writes before it reproduces it")
 	}
 }
 
-// follows tells that a host key has moved again and again when others were
-// restored: that is our doing, and nobody else's.
-func (r *run) follows(k sysctl.Key) bool { return r.followers[place{observerHost, k}] > 1 }
+// follows tells that a host key has come to this state again and again when
+// others were restored: that is our doing, and nobody else's.
+func (r *run) follows(e effect) bool { return r.followers[e] > 1 }
 
 // noise is what is known of other programs writing sysctls meanwhile.
 type noise struct{ measured, loud bool }
+
+// restoreRounds bounds how often the host's keys are restored one after another.
+const restoreRounds = 6
 
 // Restless keys move again and again; a writer comes to ever new ones. In
 // quietLooks looks, quietWindow apart, one that writes ten times a second moves

@@ -102,7 +102,9 @@ func (r *run) reportEffect(e effect) report.Effect {
 func (r *run) reportPlan() []report.Planned {
 	var out []report.Planned
 	number := map[int]int{}
-	for i, batch := range r.order().batches(r.o.BatchSize) {
+	order := r.order()
+	batches := append(slices.Collect(slices.Chunk(order.latches, 1)), order.batches(r.o.BatchSize)...)
+	for i, batch := range batches {
 		for _, index := range batch {
 			number[index] = i + 1
 		}

@@ -38,6 +38,7 @@ type run struct {
 	last    *passState // the newest pass
 	writes  []write    // of the passes, not of replays
 	closed  int        // how many of them belong to passes that were completed
+	atRest  int        // how many of them can have no effect any more
 	leaks   []*leak
 	foreign []foreign
 	stuck   map[sysctl.Key]bool // host keys that cannot be put back
@@ -45,11 +46,12 @@ type run struct {
 	// strays is what changed during attributions; what is not explained in the
 	// end came late, from writes that were not being looked at.
 	strays map[place]stray
-	// followers counts how often host keys moved when others were restored.
-	followers map[place]int
-	forced    map[sysctl.Key]sysctl.State // host values that were overwritten as an experiment
-	proven    map[sysctl.Key]bool         // shown to be isolated by a replay
-	refused   map[sysctl.Key]bool         // the host did not take its old value back
+	// followers counts how often a host key came to a state when others were restored.
+	followers map[effect]int
+	forced    map[sysctl.Key][]effect // what was overwritten on the host as an experiment, newest last
+	undone    []write                 // by undoing, in this pass
+	proven    map[sysctl.Key]bool     // shown to be isolated by a replay
+	refused   map[sysctl.Key]bool     // the host did not take its old value back
 	lost      []report.NotRestored
 	warnings  []string
 	secrets   *secrets
@@ -92,8 +94,8 @@ func newRun(m Machine, o Options) *run {
 		o: o, m: m, log: o.Logger,
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
-		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key]sysctl.State{},
-		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[place]int{}, strays: map[place]stray{},
+		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]effect{},
+		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
 	}
 }
 

@@ -199,15 +199,8 @@ func (r *run) undoTemplate(ctx context.Context, ws []write, effects []effect) er
 			undo = append(undo, write{key: e.key, value: st.Value})
 		}
 	}
-	if len(undo) == 0 {
-		return nil
-	}
-	w, err := r.start(ctx, RoleWriter)
-	if err != nil {
-		return err
-	}
-	defer w.abandon()
-	if _, err := w.replay(undo); err != nil {
+	undo, err := r.undo(ctx, undo)
+	if err != nil || len(undo) == 0 {
 		return err
 	}
 	off, err := r.hostOff()
@@ -215,5 +208,5 @@ func (r *run) undoTemplate(ctx context.Context, ws []write, effects []effect) er
 		return err
 	}
 	r.strayed(off, undo) // those were writes too
-	return w.quit()
+	return nil
 }

@@ -1,6 +1,8 @@
 package parent
 
 import (
+	"slices"
+
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -33,43 +35,22 @@ func (r *run) replay(w *client, again []write) (ws []write, seen []effect, err e
 }
 
 // watch looks at the host's key of the same name just before and just after
-// it is written in a child, and marks the write that moved it. For a one-way
-// leak there is no other proof of its cause, and a later write of the batch
-// may put the host's key back before it is swept.
+// it is written in a child, and marks the write with whose value it moved. For a
+// one-way leak there is no other proof of its cause, and a later write of the
+// batch may put the host's key back before it is swept.
 func (r *run) watch(k sysctl.Key, ws *[]write, seen *[]effect, do func() ([]write, error)) error {
 	before := r.host.Look(k)
 	done, err := do()
 	after := r.host.Look(k)
-	if at := (place{observerHost, k}); after != before && !r.restless[at] {
-		*seen = append(*seen, effect{at, r.host.Expected(k), after})
-		if i := moverOf(done, after); i >= 0 {
-			done[i].moved = &after
+	if e := (effect{place{observerHost, k}, r.host.Expected(k), after}); after != before && !r.restless[e.place] {
+		*seen = append(*seen, e)
+		i := slices.IndexFunc(done, func(w write) bool { return w.after == after })
+		if i >= 0 && before == e.before {
+			done[i].moved = true
 		}
 	}
 	*ws = append(*ws, done...)
 	return err
-}
-
-// moverOf picks which of the attempts at one key moved the host's to a state:
-// the last that gave the writer the same, else the last that took effect, else
-// the last of all.
-func moverOf(ws []write, to sysctl.State) int {
-	most := -1
-	rank := func(w write) int {
-		switch {
-		case w.perturbed() && w.after == to:
-			return 2
-		case w.perturbed():
-			return 1
-		}
-		return 0
-	}
-	for i, w := range ws {
-		if most < 0 || rank(w) >= rank(ws[most]) {
-			most = i
-		}
-	}
-	return most
 }
 
 // withSeen adds what was seen during the writes to what a sweep found after them.

@@ -21,9 +21,9 @@ type write struct {
 	observed []observed
 	// batch is the number of the batch it was written in.
 	batch int
-	// moved is what the host's key of the same name became while this was
-	// written; nil where it stayed.
-	moved *sysctl.State
+	// moved tells that the host's key of the same name was as expected just
+	// before this was written, and not any more just after it.
+	moved bool
 	// tainted: an observer's state was another by then.
 	tainted bool
 }

@@ -168,7 +168,7 @@ func (b *builder) truth(k *Kernel) []KeyTruth {
 		blinks := m.restless != nil && m.restless.blink
 		t := KeyTruth{
 			Key: m.name, InChild: m.child.present() && !blinks,
-			Restless: m.restless != nil, Bystander: !involved[i],
+			Restless: m.restless != nil, RestlessHost: m.restless != nil && (m.restless.onHost || m.global), Bystander: !involved[i],
 		}
 		t.secret = m.host.mode == modeSecret || m.child.mode == modeSecret
 		switch {

@@ -113,7 +113,7 @@ func (p Plant) reportedBy(l *report.Leak) bool {
 	if !p.OneWay {
 		return exact && l.Evidence.Status == report.StatusConfirmed
 	}
-	if p.sameKey() {
+	if own := (Effect{report.ObserverHost, p.Cause[0]}); p.sameKey() && slices.Contains(effectsOf(l), own) {
 		return exact
 	}
 	return exact || p.among(l)
@@ -158,8 +158,13 @@ func (c *checker) sound(l *report.Leak) {
 	}
 	for _, e := range effects {
 		if len(cause) > 0 {
-			if !slices.ContainsFunc(c.t.Plants, func(p Plant) bool { return p.shows(e) && slices.Equal(p.Cause, cause) }) {
+			if !slices.ContainsFunc(c.t.Plants, func(p Plant) bool {
+				return p.shows(e) && p.among(l) && (subset(cause, p.Cause) || p.Kind == LatchLate)
+			}) { // a late one may come just when its victim is written, with the same value
 				c.bad("false leak (%s): %v is not planted as a cause of %v", l.Evidence.Status, cause, e)
+			}
+			if !c.fired(l.Cause) && len(l.Evidence.Candidates) == 0 {
+				c.bad("one-way leak (%s): the values of %v latched nothing", l.Evidence.Status, cause)
 			}
 			continue
 		}
@@ -168,6 +173,21 @@ func (c *checker) sound(l *report.Leak) {
 				l.Evidence.Status, e, cause, keysOf(l.Evidence.Candidates))
 		}
 	}
+}
+
+func subset(a, b []sysctl.Key) bool {
+	return !slices.ContainsFunc(a, func(k sysctl.Key) bool { return !slices.Contains(b, k) })
+}
+
+// fired tells that one of these writes, with its value, carried a latch out.
+func (c *checker) fired(cause []report.Cause) bool {
+	return slices.ContainsFunc(c.log.Firings, func(f Firing) bool {
+		w := c.log.Writes[f.Write]
+		return f.Plant >= 0 && c.t.Plants[f.Plant].OneWay && len(f.Changed) > 0 &&
+			slices.ContainsFunc(cause, func(k report.Cause) bool {
+				return string(w.Key) == k.Key && (k.Value == nil || c.facts[w.Key].secret || *k.Value == w.Value)
+			})
+	})
 }
 
 // confirmed checks that a leak is planted as reported, and that its writes as

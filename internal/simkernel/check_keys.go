@@ -71,7 +71,7 @@ func (c *checker) host(before, after sysctl.Snapshot) {
 	for _, t := range c.t.Keys {
 		a, there := was[t.Key]
 		b, still := is[t.Key]
-		if t.Restless || there == still && a.State == b.State {
+		if t.RestlessHost || there == still && a.State == b.State {
 			continue
 		}
 		changed[t.Key] = true
@@ -104,5 +104,7 @@ func (c *checker) host(before, after sysctl.Snapshot) {
 
 // oneWayAt tells that a one-way leak shows there.
 func (c *checker) oneWayAt(e Effect) bool {
-	return slices.ContainsFunc(c.t.Plants, func(p Plant) bool { return p.OneWay && slices.Contains(p.Effects, e) })
+	return slices.ContainsFunc(c.log.Firings, func(f Firing) bool {
+		return f.Plant >= 0 && c.t.Plants[f.Plant].OneWay && slices.Contains(f.Changed, e)
+	})
 }

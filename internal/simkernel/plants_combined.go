@@ -28,6 +28,32 @@ func (g *generator) plantConjunctive() {
 	g.rule(r, a, b)
 }
 
+// plantLatchTwo plants a latch that looks like the doing of one key alone.
+func (g *generator) plantLatchTwo() {
+	a, b := g.add(g.numeric()), g.add(g.numeric())
+	n := g.plant(LatchTwo, a, b)
+	g.plants[n-1].oneWay = true
+	g.rule(rule{
+		plant: n, name: "both are off their defaults",
+		when: func(e *event) bool {
+			return accepted(e) && e.key == b && e.ns.cells[a].value != e.ns.base[a].value && e.new != e.ns.base[b].value
+		},
+		actions: []action{{to: toHost, key: b, value: written, latch: true}},
+	}, b)
+}
+
+// plantLatchLate plants a latch of another key that comes when the write is long
+// over, with a value that the key is likely to be given itself.
+func (g *generator) plantLatchLate() {
+	cause, victim := g.add(g.numeric()), g.add(g.numeric())
+	n := g.plant(LatchLate, cause)
+	g.plants[n-1].oneWay = true
+	g.rule(rule{
+		plant: n, name: "latches another key later", when: accepted, delay: g.delay(),
+		actions: []action{{to: toHost, key: victim, value: constant(g.likely(victim)), latch: true}},
+	}, cause)
+}
+
 // plantMasked plants a leak that any write to another key undoes; now and then
 // that key undoes two.
 func (g *generator) plantMasked() {

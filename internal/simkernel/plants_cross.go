@@ -107,11 +107,8 @@ func (g *generator) plantConstant(kind Kind, to targets, oneWay bool) {
 		victim = g.victim(to)
 	}
 	value := g.other(victim)
-	if v := &g.keys[victim]; oneWay && v.format.shape == shapeInt && g.chance(50) {
-		// What the victim itself is likely to be given: that must not look like its own doing.
-		if n, errno := v.format.number(decimal(integer(v.host.value) + pick[int64](g, 1, -1))); errno == 0 {
-			value = decimal(n)
-		}
+	if oneWay && g.chance(50) {
+		value = g.likely(victim)
 	}
 	n := g.plant(kind, cause)
 	g.plants[n-1].oneWay = oneWay
@@ -119,6 +116,18 @@ func (g *generator) plantConstant(kind Kind, to targets, oneWay bool) {
 		plant: n, name: "sets another key", when: accepted,
 		actions: []action{{to: to, key: victim, value: constant(value), latch: oneWay && to&toHost != 0}},
 	}, cause)
+}
+
+// likely draws a value that a key may well be given itself: what a latch sets
+// must not look like the key's own doing.
+func (g *generator) likely(key int) string {
+	v := &g.keys[key]
+	if v.format.shape == shapeInt {
+		if n, errno := v.format.number(decimal(integer(v.host.value) + pick[int64](g, 1, -1))); errno == 0 && decimal(n) != v.host.value {
+			return decimal(n)
+		}
+	}
+	return g.other(key)
 }
 
 // plantExistence plants a key that comes or goes with another one's value.

@@ -26,6 +26,10 @@ func (g *generator) plantKind(kind Kind) {
 		g.plantSameHost(kind, 0)
 	case SetOnly:
 		g.plantSetOnly()
+	case LatchTwo:
+		g.plantLatchTwo()
+	case LatchLate:
+		g.plantLatchLate()
 	case Restless:
 		g.plantRestless()
 	case LatchSame:

@@ -150,6 +150,7 @@ func TestKernel(t *testing.T) {
 type stats struct {
 	mu                             sync.Mutex
 	planted, visible               [kinds]int
+	restless                       int // leaks found in keys that move by themselves
 	replays, worst                 int
 	worstSeed                      uint64
 	bystanders, isolated, unproven int
@@ -177,6 +178,11 @@ func (s *stats) add(seed uint64, o outcome) {
 		s.worst, s.worstSeed = o.report.Run.Replays, seed
 	}
 	s.leaks += len(o.report.Leaks)
+	for _, p := range o.truth.Plants {
+		if p.Kind == Restless && slices.ContainsFunc(o.report.Leaks, func(l report.Leak) bool { return p.reportedBy(&l) }) {
+			s.restless++
+		}
+	}
 	s.unconfirmed += len(o.report.Unconfirmed)
 	verdicts := map[sysctl.Key]report.Verdict{}
 	for _, k := range o.report.Keys {
@@ -205,6 +211,9 @@ func (s *stats) print(t *testing.T, n uint64) {
 		if n >= fewKernels && s.visible[k]*3 < s.planted[k] {
 			t.Errorf("%v: only %d of %d plants could be seen", k, s.visible[k], s.planted[k])
 		}
+	}
+	if n >= fewKernels && s.restless*5 < s.visible[Restless] {
+		t.Errorf("only %d of %d leaks in restless keys were found", s.restless, s.visible[Restless])
 	}
 	t.Logf("%d kernels: %d leaks reported, %d unconfirmed effects; %d of %d ordinary keys isolated, %d never written with effect",
 		n, s.leaks, s.unconfirmed, s.isolated, s.bystanders, s.unproven)

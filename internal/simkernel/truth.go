@@ -36,6 +36,8 @@ const (
 	Disappear                  // a key goes
 	Chain                      // a side effect or an effect that is a cause itself
 	MultiEffect                // several keys of several observers
+	LatchTwo                   // once for ever, only where two keys are off their defaults; on one of them
+	LatchLate                  // another key, once for ever, some milliseconds later
 	Restless                   // same key, and the host's moves by itself as well
 	kinds
 )
@@ -44,7 +46,7 @@ var kindNames = [kinds]string{
 	"same-key-global", "same-key-host", "set-only", "cross-follow", "cross-constant", "cross-host",
 	"sibling-only", "later-follow", "later-constant", "latch-same", "latch-cross", "value-dependent",
 	"decrease-only", "conjunctive", "masked", "shared-effect", "delayed", "rejected", "appear",
-	"disappear", "chain", "multi-effect", "restless",
+	"disappear", "chain", "multi-effect", "latch-two", "latch-late", "restless",
 }
 
 func (k Kind) String() string {
@@ -115,6 +117,8 @@ type KeyTruth struct {
 	// InChild tells that every fresh namespace has it.
 	InChild  bool
 	Restless bool
+	// RestlessHost tells that the host's moves by itself.
+	RestlessHost bool
 	// Expect is the verdict that the key's model alone decides, unless it is the
 	// cause of a leak; empty where the run decides.
 	Expect report.Verdict
