@@ -41,6 +41,8 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 	for _, e := range p.notable(effects, batch) {
 		switch {
 		case e.observer == observerHost && (p.stuck[e.key] || p.noise.loud && hasPlace(off, e.place)):
+		case hasPlace(persistent, e.place) && p.oneWayAt(e.key) == nil && (p.unsteady(e.key) || p.hostMoved(e.key)):
+			p.unexplained(e, "new namespaces have it from the host, where it has changed")
 		case hasPlace(persistent, e.place):
 			p.oneWay(e, batch)
 		default:
