@@ -96,11 +96,13 @@ func (r *run) suspected(suspects []write) []write {
 }
 
 // candidateKeys is the keys that may be the cause of a leak whose cause is not known.
-func (r *run) candidateKeys() map[sysctl.Key]bool {
+func (r *run) candidateKeys(by Writer) map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, l := range r.leaks {
 		for _, w := range l.candidates {
-			keys[w.key] = true
+			if slices.Contains(l.writers, by) {
+				keys[w.key] = true
+			}
 		}
 	}
 	return keys

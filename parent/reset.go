@@ -79,7 +79,7 @@ func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
 			r.undone = append(r.undone, w)
 		}
 	}
-	w, err := r.start(context.WithoutCancel(ctx), RoleWriter)
+	w, err := r.start(context.WithoutCancel(ctx), r.writer.role())
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +206,13 @@ func (r *run) mayRestore(e effect) bool {
 func (r *run) confirmedAt(p place) bool {
 	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
 		return l.status == statusConfirmed && hasPlace(l.effects, p)
+	})
+}
+
+// confirmedHere tells the same of the writer that is at work.
+func (r *run) confirmedHere(p place) bool {
+	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
+		return l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && hasPlace(l.effects, p)
 	})
 }
 
