@@ -3,10 +3,13 @@ package parent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -182,6 +185,7 @@ func (r *run) restoreOnHost(e effect) bool {
 		return false
 	}
 	err := r.m.Host().Write(e.key, e.before.Value)
+	r.denied[e.key] = errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
 	r.refused[e.key] = r.m.Host().Read(e.key) == e.after // a latch stays where it is
 	r.log.Debug().Str("key", string(e.key)).AnErr("error", err).Msg("restored on the host")
 	return err == nil

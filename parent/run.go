@@ -49,6 +49,7 @@ type run struct {
 	forced    map[sysctl.Key][]effect // what was overwritten on the host as an experiment, newest last
 	undone    []write                 // by undoing, in this pass
 	refused   map[sysctl.Key]bool     // the host did not take its old value back
+	denied    map[sysctl.Key]bool     // because it was us who asked
 	lost      []report.NotRestored
 	warnings  []string
 	secrets   *secrets
@@ -92,7 +93,7 @@ func newRun(m Machine, o Options) *run {
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]effect{},
-		refused: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
+		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
 	}
 }
 
