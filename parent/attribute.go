@@ -162,7 +162,7 @@ func (r *run) causes(ctx context.Context, effects []effect, rest []write, h how,
 // nothing reproduces it.
 func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
 	for _, l := range r.leaks {
-		if known := writesOf(ws, keysOf(l.cause)); l.status == statusConfirmed && hasPlace(l.effects, e.place) &&
+		if known := writesOf(ws, keysOf(l.cause)); l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && hasPlace(l.effects, e.place) &&
 			len(known) > 0 && len(known) < len(ws) {
 			if shows, err := r.shows(ctx, e.place, known, h); err != nil || shows {
 				return l, err

@@ -182,7 +182,7 @@ func (r *run) lastLook() error {
 		if !r.stuck[b.Key] {
 			r.leftAlone(effect{place{observerHost, b.Key}, b.State, now})
 		} else {
-			r.lose(effect{place{observerHost, b.Key}, b.State, now}, "one-way: the kernel does not take the old value back before a reboot")
+			r.lose(effect{place{observerHost, b.Key}, b.State, now}, r.whyStuck(b.Key))
 		}
 	}
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
@@ -190,6 +190,14 @@ func (r *run) lastLook() error {
 		return r.m.Host().Read(k) == r.hostMode(k).State
 	})
 	return nil
+}
+
+// whyStuck says why a host key keeps the value that a leak gave it.
+func (r *run) whyStuck(k sysctl.Key) string {
+	if r.denied[k] {
+		return "it cannot be undone in a namespace, and on the host only root may do it"
+	}
+	return "one-way: the kernel does not take the old value back before a reboot"
 }
 
 // leftAlone makes sure that a difference in the end is in the report.
@@ -200,7 +208,7 @@ func (r *run) leftAlone(e effect) {
 }
 
 func (r *run) lose(e effect, why string) {
-	n := report.NotRestored{Key: string(e.key), Why: why, OneWay: r.stuck[e.key]}
+	n := report.NotRestored{Key: string(e.key), Why: why, OneWay: r.stuck[e.key] && !r.denied[e.key]}
 	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
 	r.lost = append(r.lost, n)
 	r.log.Error().Str("key", n.Key).Str("why", why).Msg("not restored")

@@ -36,7 +36,7 @@ func (p *passState) deferred(ctx context.Context) error {
 	for i := 0; i < len(p.late); i++ {
 		e := p.late[i]
 		p.late[i].done = true
-		if p.confirmedAt(e.place) || p.stuck[e.key] || p.restless[e.place] {
+		if p.confirmedHere(e.place) || p.stuck[e.key] || p.restless[e.place] {
 			continue
 		}
 		if e.restoring && (p.noise.loud || restoring >= restoringMost) {
@@ -164,7 +164,7 @@ func (p *passState) strayedIn() {
 		return cmp.Or(cmp.Compare(a.observer, b.observer), cmp.Compare(a.key, b.key))
 	})
 	for _, at := range places {
-		if !p.confirmedAt(at) && !p.restless[at] && !p.stuck[at.key] {
+		if !p.confirmedHere(at) && !p.restless[at] && !p.stuck[at.key] {
 			p.addLate(p.strays[at])
 		}
 	}
@@ -177,7 +177,7 @@ func (p *passState) strayedIn() {
 func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error) {
 	known := map[sysctl.Key]bool{}
 	for _, l := range p.leaks {
-		if l.status == statusConfirmed && len(keysOf(l.cause)) == 1 {
+		if l.status == statusConfirmed && slices.Contains(l.writers, p.writer) && len(keysOf(l.cause)) == 1 {
 			known[l.cause[0].key] = true
 		}
 	}
@@ -247,7 +247,7 @@ func (p *passState) judgeLater(ctx context.Context, early []effect) error {
 		return err
 	}
 	for _, e := range early {
-		if !hasPlace(effects, e.place) && !p.confirmedAt(e.place) {
+		if !hasPlace(effects, e.place) && !p.confirmedHere(e.place) {
 			effects = append(effects, e)
 		}
 	}

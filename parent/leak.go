@@ -28,20 +28,24 @@ type leak struct {
 	candidates []write
 	why        string
 	delay      time.Duration
+	writers    []Writer // by whom it was shown
 }
 
 // add records a leak. The same writes are the same leak; other values of the
 // same keys are one only where they show something new.
 func (r *run) add(l *leak) *leak {
+	l.writers = []Writer{r.writer}
 	for _, old := range r.leaks {
 		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) {
 			continue
 		}
 		if slices.EqualFunc(old.cause, l.cause, func(a, b write) bool { return a.key == b.key && a.value == b.value }) {
 			old.addEffects(l.effects)
+			old.shownBy(r.writer)
 			return old
 		}
 		if !slices.ContainsFunc(l.effects, func(e effect) bool { return !hasPlace(old.effects, e.place) }) {
+			old.shownBy(r.writer)
 			return old
 		}
 	}
@@ -49,6 +53,12 @@ func (r *run) add(l *leak) *leak {
 	r.logLeak(l)
 	r.progress(0, 0, r.doing)
 	return l
+}
+
+func (l *leak) shownBy(w Writer) {
+	if !slices.Contains(l.writers, w) {
+		l.writers = append(l.writers, w)
+	}
 }
 
 func (l *leak) addEffects(effects []effect) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/moby/sys/reexec"
@@ -24,6 +25,9 @@ type LinuxConfig struct {
 	// Entry and DrainEntry are the names that cmd registered the child's mains
 	// under. No DrainEntry: Drain waits a fixed time.
 	Entry, DrainEntry string
+	// UserNS puts every child into a user namespace of its own: all that is left
+	// to who may not make network namespaces otherwise.
+	UserNS bool
 	// Build identifies this binary; a child of another one is refused.
 	Build string
 	// LogLevel is the children's (zerolog's names).
@@ -93,6 +97,9 @@ func (l *Linux) start(role Role) (*Process, error) {
 	cmd.Stderr = tail
 	cmd.WaitDelay = time.Second // a descendant may hold stderr open
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
+	if l.cfg.UserNS || role == RoleUserWriter {
+		asOrdinaryUser(cmd.SysProcAttr)
+	}
 	cmd.SysProcAttr.Pdeathsig = unix.SIGKILL
 	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the parent, which still needs its children
 
@@ -127,6 +134,22 @@ func (l *Linux) start(role Role) (*Process, error) {
 		},
 		Build: l.cfg.Build, NotNetNS: l.netns,
 	}, nil
+}
+
+// ordinaryID is who a child in a user namespace is outside of it, where we are
+// root: nobody. Root mapped to itself would still be root to much of the kernel.
+const ordinaryID = 65534
+
+// asOrdinaryUser makes the child root in a user namespace of its own, which
+// owns its network namespace too (clone(2)), and an ordinary user outside.
+func asOrdinaryUser(a *syscall.SysProcAttr) {
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = ordinaryID, ordinaryID
+	}
+	a.Cloneflags |= unix.CLONE_NEWUSER
+	a.UidMappings, a.GidMappings = selfMap(uid), selfMap(gid)
+	a.Credential = &syscall.Credential{NoSetGroups: true} // may not be set in there (user_namespaces(7))
 }
 
 // pipes makes pipes and closes the right ends of them, whatever fails.

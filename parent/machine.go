@@ -12,10 +12,12 @@ type Role string
 
 // The roles.
 const (
-	RoleWriter  Role = "writer"
-	RoleSibling Role = "sibling"
-	RoleControl Role = "control"
-	RoleLater   Role = "later"
+	RoleWriter Role = "writer"
+	// RoleUserWriter is in a user namespace of its own, and an ordinary user outside.
+	RoleUserWriter Role = "user-writer"
+	RoleSibling    Role = "sibling"
+	RoleControl    Role = "control"
+	RoleLater      Role = "later"
 )
 
 // Machine is what a run happens on: the real one is Linux, tests bring others.

@@ -69,11 +69,11 @@ func (r *run) oneWay(e effect, suspects []write) {
 	l.candidates = without(r.suspected(suspects), map[sysctl.Key]bool{e.key: l.cause != nil})
 	switch {
 	case l.cause == nil:
-		l.why = "it cannot be put back until reboot, so it cannot be replayed: one of the candidates did it, or several together"
+		l.why = "it cannot be put back, so it cannot be replayed: one of the candidates did it, or several together"
 	case len(l.candidates) == 0:
-		l.why = "the host's key changed between two looks, just before and just after this write, and nothing else had been written; it cannot be put back until reboot, so there are no rounds"
+		l.why = "the host's key changed between two looks, just before and just after this write, and nothing else had been written; it cannot be put back, so there are no rounds"
 	default:
-		l.why = "the host's key changed between two looks, just before and just after this write; it cannot be put back until reboot, so there are no rounds to tell whether it takes one of the candidates, too"
+		l.why = "the host's key changed between two looks, just before and just after this write; it cannot be put back, so there are no rounds to tell whether it takes one of the candidates, too"
 	}
 	r.add(l)
 }
@@ -81,7 +81,10 @@ func (r *run) oneWay(e effect, suspects []write) {
 // suspected is every write that may have to do with what has just been found
 // changed: all since the host was last known to be at rest, and what undoing wrote.
 func (r *run) suspected(suspects []write) []write {
-	all := slices.Concat(suspects, r.writes[r.atRest:], r.undone)
+	all := slices.Concat(suspects, r.undone)
+	for _, w := range r.writings {
+		all = append(all, w.writes[w.atRest:]...)
+	}
 	type assignment struct {
 		key   sysctl.Key
 		value string
@@ -96,11 +99,13 @@ func (r *run) suspected(suspects []write) []write {
 }
 
 // candidateKeys is the keys that may be the cause of a leak whose cause is not known.
-func (r *run) candidateKeys() map[sysctl.Key]bool {
+func (r *run) candidateKeys(by Writer) map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, l := range r.leaks {
 		for _, w := range l.candidates {
-			keys[w.key] = true
+			if slices.Contains(l.writers, by) {
+				keys[w.key] = true
+			}
 		}
 	}
 	return keys

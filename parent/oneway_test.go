@@ -28,14 +28,14 @@ func TestOneWay(t *testing.T) {
 		{"moved by another", []write{other, innocent}, 0, 2},
 		{"not written", []write{other}, 0, 1},
 	} {
-		r := &run{secrets: newSecrets(), log: zerolog.Nop()}
+		r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: WriterRoot}}
 		r.oneWay(e, tc.batch)
 		l := r.leaks[0]
 		if len(r.leaks) != 1 || l.status != statusOneWay || len(l.cause) != tc.cause || len(l.candidates) != tc.candidates {
 			t.Errorf("%s: %d leaks, cause %v, candidates %v", tc.name, len(r.leaks), l.cause, l.candidates)
 		}
-		if r.causeKeys()[latch] != (tc.cause == 1) || r.candidateKeys()[other.key] != (tc.candidates > 0) {
-			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.causeKeys(), r.candidateKeys())
+		if r.causeKeys(WriterRoot)[latch] != (tc.cause == 1) || r.candidateKeys(WriterRoot)[other.key] != (tc.candidates > 0) {
+			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.causeKeys(WriterRoot), r.candidateKeys(WriterRoot))
 		}
 	}
 	if _, ok := known.OneWay(latch); !ok {

@@ -16,6 +16,9 @@ type Options struct {
 	BatchSize int
 	// Include and Exclude choose the keys to write; no Include means all.
 	Include, Exclude []sysctl.Glob
+	// Writers says who writes, one after another (default root). What one of them
+	// latches the next cannot show: an ordinary user had better come first.
+	Writers []Writer
 	// AllowOneWay also writes keys that are known to be one-way.
 	AllowOneWay bool
 	// DryRun ends after the plan.
@@ -56,6 +59,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxReplays <= 0 {
 		o.MaxReplays = DefaultMaxReplays
+	}
+	if len(o.Writers) == 0 {
+		o.Writers = []Writer{WriterRoot}
 	}
 	return o
 }

@@ -69,7 +69,7 @@ func (p *passState) latches(ctx context.Context, latches []int) error {
 }
 
 func (p *passState) latch(ctx context.Context, index int) error {
-	w, err := p.start(ctx, RoleWriter)
+	w, err := p.start(ctx, p.writer.role())
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 // planOf is a run with n keys planned; of each ten, one is skipped and two disrupt.
 func planOf(n int, seed uint64) *run {
-	r := &run{rng: rand.New(rand.NewPCG(seed, 0))}
+	r := &run{rng: rand.New(rand.NewPCG(seed, 0)), writing: &writing{}}
 	for i := range n {
 		p := planned{entry: sysctl.Entry{Key: sysctl.Key(fmt.Sprintf("net/%03d", i))}, disruptive: i%10 < 2}
 		if i%10 == 5 {

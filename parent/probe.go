@@ -29,6 +29,7 @@ func Probe(ctx context.Context, m Machine, o Options, writes []Assignment) ([]re
 			r.sibling.abandon()
 		}
 	}()
+	r.switchTo(r.o.Writers[0])
 	w, err := r.survey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("survey: %w", err)

@@ -15,7 +15,7 @@ func (p *passState) proveAlone(ctx context.Context, effects []effect, batch []wr
 	for _, e := range effects {
 		tainted = append(tainted, e.key)
 	}
-	causes := p.causeKeys()
+	causes := p.causeKeys(p.writer)
 	again := slices.DeleteFunc(writesOf(batch, tainted), func(w write) bool { return causes[w.key] })
 	for i := range p.writes {
 		if j := len(p.writes) - len(batch); i >= j && slices.Contains(tainted, p.writes[i].key) {

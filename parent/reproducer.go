@@ -20,9 +20,13 @@ func (r *run) reproducer(l *leak) string {
 		}
 		sets = append(sets, "sysctl -qw "+quote(w.key.Dotted()+"="+value))
 	}
-	cause := "unshare -n " + sets[0]
+	unshare := "unshare -n "
+	if len(l.writers) > 0 && l.writers[0] == WriterUserNS {
+		unshare = "unshare -rn " // by anybody
+	}
+	cause := unshare + sets[0]
 	if len(sets) > 1 {
-		cause = "unshare -n sh -c " + quote(strings.Join(sets, "; "))
+		cause = unshare + "sh -c " + quote(strings.Join(sets, "; "))
 	}
 	if l.delay > 0 {
 		cause += fmt.Sprintf("; sleep %d", (l.delay+time.Second-1)/time.Second)

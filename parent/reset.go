@@ -3,10 +3,13 @@ package parent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -79,7 +82,7 @@ func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
 			r.undone = append(r.undone, w)
 		}
 	}
-	w, err := r.start(context.WithoutCancel(ctx), RoleWriter)
+	w, err := r.start(context.WithoutCancel(ctx), r.writer.role())
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +185,7 @@ func (r *run) restoreOnHost(e effect) bool {
 		return false
 	}
 	err := r.m.Host().Write(e.key, e.before.Value)
+	r.denied[e.key] = errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
 	r.refused[e.key] = r.m.Host().Read(e.key) == e.after // a latch stays where it is
 	r.log.Debug().Str("key", string(e.key)).AnErr("error", err).Msg("restored on the host")
 	return err == nil
@@ -206,6 +210,13 @@ func (r *run) mayRestore(e effect) bool {
 func (r *run) confirmedAt(p place) bool {
 	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
 		return l.status == statusConfirmed && hasPlace(l.effects, p)
+	})
+}
+
+// confirmedHere tells the same of the writer that is at work.
+func (r *run) confirmedHere(p place) bool {
+	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
+		return l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && hasPlace(l.effects, p)
 	})
 }
 

@@ -12,20 +12,20 @@ import (
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// writerRoot is the only kind of writer so far: root in a namespace that the
-// initial user namespace owns.
-const writerRoot = "root"
-
 // report puts together what the run found out.
 func (r *run) report(reached Phase) *report.Report {
 	rep := &report.Report{
 		SchemaVersion: report.SchemaVersion,
 		Run: report.Run{
-			Seed: r.o.Seed, Writers: []string{writerRoot}, Passes: r.passes, Batches: r.batches,
+			Seed: r.o.Seed, Batches: r.batches,
 			Replays: r.replays, ReplaysExhausted: r.exhausted, SettleMS: r.o.Settle.Milliseconds(),
 			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun,
 		},
 		Warnings: r.warnings,
+	}
+	for _, w := range r.writings {
+		rep.Run.Writers = append(rep.Run.Writers, string(w.writer))
+		rep.Run.Passes += w.passes
 	}
 	for _, l := range r.leaks {
 		rep.Leaks = append(rep.Leaks, r.reportLeak(l))
@@ -48,13 +48,13 @@ func (r *run) report(reached Phase) *report.Report {
 
 func (r *run) reportLeak(l *leak) report.Leak {
 	out := report.Leak{
-		Cause: r.reportCauses(l.cause), Via: "path", DelayMS: l.delay.Milliseconds(),
+		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS), Via: "path", DelayMS: l.delay.Milliseconds(),
 		Restored: true, Reproducer: r.reproducer(l),
 		Evidence: report.Evidence{
 			Status: map[status]report.Status{
 				statusConfirmed: report.StatusConfirmed, statusOneWay: report.StatusOneWay, statusUnresolved: report.StatusUnresolved,
 			}[l.status],
-			Rounds: l.rounds, Matched: l.matched, Shams: l.shams, Why: l.why, Candidates: r.reportCauses(l.candidates),
+			Rounds: l.rounds, Matched: l.matched, Shams: l.shams, Why: l.why, Candidates: r.reportCauses(l.candidates, l.writers),
 		},
 	}
 	var effects []sysctl.Key
@@ -70,10 +70,10 @@ func (r *run) reportLeak(l *leak) report.Leak {
 	return out
 }
 
-func (r *run) reportCauses(ws []write) []report.Cause {
+func (r *run) reportCauses(ws []write, by []Writer) []report.Cause {
 	var out []report.Cause
 	for _, w := range ws {
-		out = append(out, report.Cause{Key: string(w.key), Attempt: r.reportAttempt(w), Writer: writerRoot})
+		out = append(out, report.Cause{Key: string(w.key), Attempt: r.reportAttempt(w), Writer: string(by[0])})
 	}
 	return out
 }

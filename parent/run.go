@@ -24,21 +24,19 @@ type run struct {
 	sibling     *client
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry
-	writerBase  sysctl.Snapshot
+
+	// writing is the writer's that is at work; writings is all, in order.
+	*writing
+	writings []*writing
 
 	restless map[place]bool // changed without any write
 	varies   map[sysctl.Key]bool
 
-	plan    []planned
 	phase   Phase
 	doing   string
-	passes  int
 	batches int
 	replays int
 	last    *passState // the newest pass
-	writes  []write    // of the passes, not of replays
-	closed  int        // how many of them belong to passes that were completed
-	atRest  int        // how many of them can have no effect any more
 	leaks   []*leak
 	foreign []foreign
 	stuck   map[sysctl.Key]bool // host keys that cannot be put back
@@ -50,8 +48,8 @@ type run struct {
 	followers map[effect]int
 	forced    map[sysctl.Key][]effect // what was overwritten on the host as an experiment, newest last
 	undone    []write                 // by undoing, in this pass
-	proven    map[sysctl.Key]bool     // shown to be isolated by a replay
 	refused   map[sysctl.Key]bool     // the host did not take its old value back
+	denied    map[sysctl.Key]bool     // because it was us who asked
 	lost      []report.NotRestored
 	warnings  []string
 	secrets   *secrets
@@ -95,15 +93,30 @@ func newRun(m Machine, o Options) *run {
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]effect{},
-		refused: map[sysctl.Key]bool{}, proven: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
+		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
 	}
 }
 
 func (r *run) all(ctx context.Context) error {
-	w, err := r.survey(ctx)
-	if err != nil {
-		return fmt.Errorf("survey: %w", err)
+	for i, writer := range r.o.Writers {
+		r.switchTo(writer)
+		look := r.surveyWriter
+		if i == 0 {
+			look = r.survey
+		}
+		w, err := look(ctx)
+		if err != nil {
+			return fmt.Errorf("survey: %w", err)
+		}
+		if err := r.write(ctx, w); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// write gives everything in the plan to a writer, forward and in reverse.
+func (r *run) write(ctx context.Context, w *client) error {
 	defer w.abandon()
 	r.enter(PhasePlan, "")
 	r.makePlan()
@@ -114,7 +127,7 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.pass(ctx, PhaseForward, w, order); err != nil {
 		return err
 	}
-	w2, err := r.start(ctx, RoleWriter)
+	w2, err := r.start(ctx, r.writer.role())
 	if err != nil {
 		return err
 	}

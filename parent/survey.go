@@ -21,7 +21,7 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	if r.host, err = sysctl.NewSweeper(r.m.Host()); err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	started, err := r.startSurveyed(ctx, RoleWriter, RoleSibling, RoleControl)
+	started, err := r.startSurveyed(ctx, r.writer.role(), RoleSibling, RoleControl)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,9 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		w.abandon()
 		return nil, err
 	}
-	r.writerBase = withKeysOf(r.writerBase, started[1].base, started[2].base)
+	if r.writer == WriterRoot { // others may not see all
+		r.writerBase = withKeysOf(r.writerBase, started[1].base, started[2].base)
+	}
 	r.secrets.learn(r.host.Baseline())
 	r.secrets.learn(r.writerBase)
 	for k, e := range r.controlBase {
@@ -60,6 +62,21 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		}
 	}
 	return w, nil
+}
+
+// surveyWriter starts a further writer. What it finds restless is known by now.
+func (r *run) surveyWriter(ctx context.Context) (*client, error) {
+	r.enter(PhaseSurvey, "")
+	if err := stopped(ctx); err != nil {
+		return nil, err
+	}
+	s, err := r.startSurveyed(ctx, r.writer.role())
+	if err != nil {
+		return nil, err
+	}
+	r.writerBase = s[0].base
+	r.secrets.learn(r.writerBase)
+	return s[0].client, nil
 }
 
 // withKeysOf adds the keys that only other fresh namespaces showed: one that

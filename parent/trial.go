@@ -77,7 +77,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	var w *client
 	go func() {
 		var err error
-		w, err = r.start(ctx, RoleWriter)
+		w, err = r.start(ctx, r.writer.role())
 		writer <- err
 	}()
 	others, err := r.startSurveyed(ctx, roles...)

@@ -10,48 +10,53 @@ import (
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// reportKeys gives every key of the host and of the writer its verdict.
+// reportKeys gives every key of the host and of the writers its verdict: the
+// worst of what the writers found.
 func (r *run) reportKeys(rep *report.Report) {
 	rep.Counts.Verdicts = map[report.Verdict]int{}
-	if r.host == nil || r.writerBase == nil {
+	if r.host == nil || r.writing == nil || r.writerBase == nil {
 		return
 	}
-	host, writer := r.host.Baseline().Map(), r.writerBase.Map()
-	attempts := map[sysctl.Key][]write{}
-	for _, w := range r.writes {
-		attempts[w.key] = append(attempts[w.key], w)
+	var judges []judge
+	snapshots := []sysctl.Snapshot{r.host.Baseline()}
+	for _, w := range r.writings {
+		judges = append(judges, r.judge(w))
+		snapshots = append(snapshots, w.writerBase)
 	}
-	judge := judge{run: r, leaking: r.causeKeys(), candidates: r.candidateKeys(), open: map[sysctl.Key]bool{}, plans: map[sysctl.Key]planned{}}
-	for _, w := range r.writes[r.closed:] {
-		judge.open[w.key] = true
-	}
-	for _, p := range r.plan {
-		judge.plans[p.entry.Key] = p
-	}
-	rep.Counts.HostKeys, rep.Counts.ChildKeys = len(host), len(writer)
-	for _, k := range union(r.host.Baseline(), r.writerBase) {
-		h, onHost := host[k]
-		w, inWriter := writer[k]
+	host := r.host.Baseline().Map()
+	rep.Counts.HostKeys = len(host)
+	for _, k := range union(snapshots...) {
 		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly}
 		for _, o := range []string{observerHost, observerSibling} {
 			key.Restless = key.Restless || r.restless[place{o, k}]
 		}
-		if onHost {
+		if h, ok := host[k]; ok {
 			v := r.view(h)
 			key.Host = &v
 		}
-		if inWriter {
-			key.Verdict, key.UntestedReason, key.Note = judge.key(w, attempts[k])
-			view := report.Writer{View: r.view(w), Verdict: key.Verdict}
-			for _, a := range attempts[k] {
+		writable, perturbed := false, false
+		for _, j := range judges {
+			e, ok := j.base[k]
+			if !ok {
+				continue
+			}
+			verdict, why, note := j.key(e, j.attempts[k])
+			if worse(verdict, key.Verdict) {
+				key.Verdict, key.UntestedReason, key.Note = verdict, why, note
+			}
+			view := report.Writer{View: r.view(e), Verdict: verdict}
+			for _, a := range j.attempts[k] {
 				view.Attempts = append(view.Attempts, r.reportAttempt(a))
 			}
-			key.Writers[writerRoot] = view
-			if w.Writable() {
-				rep.Counts.Writable++
-			}
-			if slices.ContainsFunc(attempts[k], write.perturbed) {
-				rep.Counts.Perturbed++
+			key.Writers[string(j.w.writer)] = view
+			writable = writable || e.Writable()
+			perturbed = perturbed || slices.ContainsFunc(j.attempts[k], write.perturbed)
+		}
+		for count, is := range map[*int]bool{
+			&rep.Counts.ChildKeys: len(key.Writers) > 0, &rep.Counts.Writable: writable, &rep.Counts.Perturbed: perturbed,
+		} {
+			if is {
+				*count++
 			}
 		}
 		rep.Counts.Verdicts[key.Verdict]++
@@ -59,14 +64,43 @@ func (r *run) reportKeys(rep *report.Report) {
 	}
 }
 
-// judge reaches verdicts.
+// worse ranks verdicts: a key that one writer does not have, or may not write,
+// does not hide what another one found.
+func worse(a, b report.Verdict) bool {
+	rank := []report.Verdict{
+		report.VerdictLeak, report.VerdictUntested, report.VerdictIsolated, report.VerdictWriteOnly,
+		report.VerdictReadOnly, report.VerdictHostOnly,
+	}
+	return slices.Index(rank, a) < slices.Index(rank, b)
+}
+
+// judge reaches the verdicts on one writer's keys.
 type judge struct {
 	*run
+	w                   *writing
+	base                map[sysctl.Key]sysctl.Entry
+	attempts            map[sysctl.Key][]write
 	leaking, candidates map[sysctl.Key]bool
 	// open is the keys written in a pass that was not completed: what those
 	// writes did may not have been seen yet.
 	open  map[sysctl.Key]bool
 	plans map[sysctl.Key]planned
+}
+
+func (r *run) judge(w *writing) judge {
+	j := judge{
+		run: r, w: w, base: w.writerBase.Map(), attempts: map[sysctl.Key][]write{},
+		leaking: r.causeKeys(w.writer), candidates: r.candidateKeys(w.writer),
+		open: map[sysctl.Key]bool{}, plans: map[sysctl.Key]planned{},
+	}
+	for i, a := range w.writes {
+		j.attempts[a.key] = append(j.attempts[a.key], a)
+		j.open[a.key] = j.open[a.key] || i >= w.closed
+	}
+	for _, p := range w.plan {
+		j.plans[p.entry.Key] = p
+	}
+	return j
 }
 
 func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Reason, string) {
@@ -99,7 +133,7 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return untested(report.ReasonUnobserved, "")
 	case j.unsteady(e.Key):
 		return untested(report.ReasonRestless, "")
-	case j.proven[e.Key] || prove(attempts):
+	case j.w.proven[e.Key] || prove(attempts):
 		return report.VerdictIsolated, "", ""
 	case j.latched(e, attempts):
 		l, _ := known.OneWay(e.Key)
@@ -111,7 +145,7 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 }
 
 // cut tells that the run ended before the plan was through.
-func (j judge) cut() bool { return j.passes < 2 || j.aborted }
+func (j judge) cut() bool { return j.w.passes < 2 || j.aborted }
 
 // hidden tells that an observer has the key but may not read it.
 func (j judge) hidden(k sysctl.Key) bool {
@@ -124,20 +158,22 @@ func (j judge) latched(e sysctl.Entry, attempts []write) bool {
 	return busy && j.host.Expected(e.Key) == e.State
 }
 
-// causeKeys is the keys that a confirmed or one-way leak has as its cause.
-func (r *run) causeKeys() map[sysctl.Key]bool {
+// causeKeys is the keys that a confirmed or one-way leak of a writer has as its cause.
+func (r *run) causeKeys(by Writer) map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, l := range r.leaks {
 		for _, w := range l.cause {
-			keys[w.key] = true
+			if slices.Contains(l.writers, by) {
+				keys[w.key] = true
+			}
 		}
 	}
 	return keys
 }
 
-func union(a, b sysctl.Snapshot) []sysctl.Key {
-	keys := make([]sysctl.Key, 0, len(a)+len(b))
-	for _, s := range []sysctl.Snapshot{a, b} {
+func union(snapshots ...sysctl.Snapshot) []sysctl.Key {
+	var keys []sysctl.Key
+	for _, s := range snapshots {
 		for _, e := range s {
 			keys = append(keys, e.Key)
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +24,8 @@ type runFlags struct {
 	batchSize            int
 	include, exclude     globs
 	dryRun, allowOneWay  bool
+	userns               bool
+	writers              writers
 	strict               bool
 	allowUntested        globs
 	settle, deadline     time.Duration
@@ -40,6 +44,8 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.Var(&f.include, "include", "write only keys that match `GLOB`, such as net/ipv4/** (repeatable)")
 	fs.Var(&f.exclude, "exclude", "do not write keys that match `GLOB` (repeatable)")
+	fs.Var(&f.writers, "writers", "who writes, one after another: root, userns (an ordinary user in a user namespace), or both (default root; userns without root)")
+	fs.BoolVar(&f.userns, "userns", false, "short for --writers userns")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the orders of the run that printed this seed (0: draw one)")
 	fs.IntVar(&f.batchSize, "batch-size", parent.DefaultBatchSize, "keys written between two looks at the observers")
 	fs.DurationVar(&f.settle, "settle", parent.DefaultSettle, "how long to wait for delayed effects")
@@ -55,6 +61,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.logLevel, "log-level", "", "least `LEVEL` to log: trace, debug, info, warn, error (default info, on a terminal warn)")
 
 	cmd.MarkFlagsMutuallyExclusive("json", "format")
+	cmd.MarkFlagsMutuallyExclusive("writers", "userns")
 	cmd.MarkFlagsMutuallyExclusive("verbose", "quiet")
 }
 
@@ -63,6 +70,9 @@ func (f *runFlags) register(cmd *cobra.Command) {
 func (f *runFlags) check() error {
 	if f.json {
 		f.format = "json"
+	}
+	if f.userns || len(f.writers) == 0 && os.Geteuid() != 0 {
+		f.writers = writers{parent.WriterUserNS}
 	}
 	for _, wrong := range []struct {
 		when bool
@@ -95,9 +105,31 @@ func (f *runFlags) logging() logging { return logging{format: f.logFormat, least
 func (f *runFlags) options() parent.Options {
 	return parent.Options{
 		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude,
-		AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
+		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
 	}
 }
+
+// writers is a list of who writes (pflag.Value). An ordinary user comes first:
+// what root latches nobody can show any more.
+type writers []parent.Writer
+
+func (w *writers) Set(s string) error {
+	for _, name := range strings.Split(s, ",") {
+		switch p := parent.Writer(name); {
+		case p != parent.WriterRoot && p != parent.WriterUserNS:
+			return fmt.Errorf("%q is neither root nor userns", name)
+		case slices.Contains(*w, p):
+			return fmt.Errorf("%s is named twice", name)
+		default:
+			*w = append(*w, p)
+		}
+	}
+	slices.SortFunc(*w, func(a, b parent.Writer) int { return -strings.Compare(string(a), string(b)) })
+	return nil
+}
+
+func (w *writers) String() string { return "" }
+func (w *writers) Type() string   { return "LIST" }
 
 // globs is a repeatable flag (pflag.Value).
 type globs []sysctl.Glob

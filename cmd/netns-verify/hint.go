@@ -26,7 +26,7 @@ func hint(err error) string {
 	var path *os.PathError
 	started := errors.As(err, &path) && path.Op == "fork/exec"
 	switch {
-	case started && errors.Is(err, unix.EPERM):
+	case started && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) && len(hostinfo.UserNamespaceLimits("/")) > 0):
 		s := "making a network namespace needs CAP_SYS_ADMIN (clone(2))"
 		if limits := hostinfo.UserNamespaceLimits("/"); len(limits) > 0 {
 			s += ", and so does making a user namespace, by " + strings.Join(limits, ", ")

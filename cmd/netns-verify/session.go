@@ -129,7 +129,7 @@ func (s *session) open(r *report.Report) {
 func (s *session) verify(ctx context.Context) (*report.Report, error) {
 	m, err := parent.NewLinux(parent.LinuxConfig{
 		Root: s.f.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(),
-		LogLevel: s.log.GetLevel().String(), Logger: s.log,
+		UserNS: os.Geteuid() != 0, LogLevel: s.log.GetLevel().String(), Logger: s.log,
 	})
 	if err != nil {
 		return &report.Report{}, err
