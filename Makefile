@@ -72,3 +72,7 @@ fuzz: ## run every fuzz target for FUZZTIME (60s) each
 .PHONY: kernels
 kernels: ## fetch the Debian kernels of the VM tests into .cache/kernels
 	@.ci/kernels
+
+.PHONY: leaky
+leaky: ## build the planted-leak module of the VM tests (after `make kernels`)
+	@.ci/leaky
