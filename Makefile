@@ -74,5 +74,5 @@ kernels: ## fetch the Debian kernels of the VM tests into .cache/kernels
 	@.ci/kernels
 
 .PHONY: leaky
-leaky: ## build the planted-leak module of the VM tests (after `make kernels`)
+leaky: kernels ## build the planted-leak module of the VM tests into .cache/leaky
 	@.ci/leaky

@@ -118,8 +118,12 @@ static void tell_later(struct space *s, int key, const int *old)
 
 static void delayed_work(struct work_struct *work)
 {
+	struct space *s;
+
 	mutex_lock(&lock);
-	*host(DELAYED) = delayed_value;
+	list_for_each_entry(s, &spaces, list)	/* the host may be gone: unloading */
+		if (s->net == &init_net)
+			*s->value[DELAYED] = delayed_value;
 	mutex_unlock(&lock);
 }
 static DECLARE_DELAYED_WORK(delayed, delayed_work);
@@ -456,8 +460,8 @@ static int __init leaky_init(void)
 
 static void __exit leaky_exit(void)
 {
-	cancel_delayed_work_sync(&delayed);
 	unregister_pernet_subsys(&space_ops);
+	cancel_delayed_work_sync(&delayed);
 }
 
 module_init(leaky_init);
