@@ -68,3 +68,11 @@ bench: build ## measure survey, sweep, writes and whole runs (root)
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (60s) each
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+.PHONY: kernels
+kernels: ## fetch the Debian kernels of the VM tests into .cache/kernels
+	@.ci/kernels
+
+.PHONY: leaky
+leaky: kernels ## build the planted-leak module of the VM tests into .cache/leaky
+	@.ci/leaky
