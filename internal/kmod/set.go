@@ -1,0 +1,150 @@
+package kmod
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/unpack"
+)
+
+// ErrRelease says that a module was built for another kernel.
+var ErrRelease = errors.New("is for another kernel")
+
+// Set is the modules of one kernel.
+type Set struct {
+	// Release is the kernel's, and every module must be for it; "" takes any.
+	Release string
+
+	modules map[string]*Module
+	// builtin is what the kernel has in itself, with aliases; nil if not known.
+	builtin map[string][]string
+	// extra are the modules that were added by hand, in that order.
+	extra []string
+}
+
+// NewSet makes an empty set for the kernel of a release ("" if not known).
+func NewSet(release string) *Set {
+	return &Set{Release: release, modules: map[string]*Module{}}
+}
+
+// Len is the number of modules.
+func (s *Set) Len() int { return len(s.modules) }
+
+// All is the modules, sorted by name.
+func (s *Set) All() []*Module {
+	return slices.SortedFunc(maps.Values(s.modules), func(a, b *Module) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// AddExtra adds a module that is always loaded, after all others; it replaces
+// the kernel's own of that name.
+func (s *Set) AddExtra(file string, data []byte) error {
+	m, err := Parse(file, data)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(s.extra, m.Name) {
+		return fmt.Errorf("%s: a module %s was added before", file, m.Name)
+	}
+	m.keep(data)
+	replaced := s.modules[m.Name]
+	delete(s.modules, m.Name)
+	if err := s.add(m); err != nil {
+		if replaced != nil {
+			s.modules[m.Name] = replaced
+		}
+		return err
+	}
+	s.extra = append(s.extra, m.Name)
+	return nil
+}
+
+// AddDir adds the modules in and below a directory, and what it says of
+// built-in ones. The files are read again when their content is wanted.
+func (s *Set) AddDir(dir fs.FS, name string) error {
+	var files []string
+	err := fs.WalkDir(dir, ".", func(at string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && IsModule(at) {
+			files = append(files, at)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	a := s.Adder()
+	for _, at := range files {
+		a.add(path.Join(name, at), func() ([]byte, error) { return readFile(dir, at) }, false)
+	}
+	if err := a.Wait(); err != nil {
+		return err
+	}
+	for _, f := range []string{BuiltinFile, BuiltinInfoFile} {
+		data, err := readFile(dir, f)
+		if err == nil {
+			s.AddBuiltin(f, data)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Files of a directory of modules that say what is in the kernel itself.
+const (
+	BuiltinFile     = "modules.builtin"
+	BuiltinInfoFile = "modules.builtin.modinfo"
+)
+
+// AddBuiltin takes one of the two files, by base name.
+func (s *Set) AddBuiltin(file string, data []byte) {
+	if s.builtin == nil {
+		s.builtin = map[string][]string{}
+	}
+	switch path.Base(file) {
+	case BuiltinFile:
+		for line := range strings.Lines(string(data)) {
+			if name := nameOf(strings.TrimSpace(line)); name != "" {
+				s.builtin[name] = append(s.builtin[name], name)
+			}
+		}
+	case BuiltinInfoFile:
+		for entry := range strings.SplitSeq(string(data), "\x00") {
+			key, value, _ := strings.Cut(entry, "=")
+			if name, ok := strings.CutSuffix(key, ".alias"); ok {
+				name = Normal(name)
+				s.builtin[name] = append(s.builtin[name], value)
+			}
+		}
+	}
+}
+
+func (s *Set) add(m *Module) error {
+	if s.Release != "" && m.Release != "" && s.Release != m.Release {
+		return fmt.Errorf("%s: %w: %s, not %s", m.File, ErrRelease, m.Release, s.Release)
+	}
+	if _, known := s.modules[m.Name]; !known || strings.Contains(m.File, "/updates/") {
+		s.modules[m.Name] = m
+	}
+	return nil
+}
+
+func readFile(dir fs.FS, name string) ([]byte, error) {
+	f, err := dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > MaxModule {
+		return nil, fmt.Errorf("%s: %w", name, unpack.ErrTooLarge)
+	}
+	return fs.ReadFile(dir, name)
+}
