@@ -70,6 +70,10 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 // end ends the children that stayed and waits until their namespaces, and
 // those of all that ended before, are gone.
 func (r *run) end(ctx context.Context, aborted bool) {
+	if r.spare != nil {
+		r.spare.abandon()
+		r.spare = nil
+	}
 	if r.sibling != nil && !aborted {
 		if err := r.lastSweep(r.sibling); err != nil {
 			r.warn("%v", err)

@@ -22,6 +22,7 @@ type run struct {
 
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
 	sibling     *client
+	spare       *client // a sibling that no trial has changed yet
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry
 

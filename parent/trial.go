@@ -69,9 +69,19 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 }
 
 func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
-	roles := []Role{RoleSibling}
+	sibling, used := r.spare, true // until it is known to be as it was
+	r.spare = nil
+	defer func() {
+		if sibling != nil && (used || err != nil) {
+			sibling.abandon()
+		}
+	}()
+	var roles []Role
 	if t.later {
 		roles = append(roles, RoleControl)
+	}
+	if sibling == nil {
+		roles = append(roles, RoleSibling)
 	}
 	writer := make(chan error, 1)
 	var w *client
@@ -86,11 +96,15 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		return out, werr
 	}
 	defer w.abandon()
-	defer abandonAll(others)
 	if err != nil {
 		return out, err
 	}
-	sibling := others[0].client
+	if sibling == nil {
+		sibling = others[len(others)-1].client
+	}
+	if t.later {
+		defer others[0].client.abandon()
+	}
 	look := func(as []write) ([]effect, error) {
 		changes, err := sibling.sweep()
 		if err != nil {
@@ -127,7 +141,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		return out, err
 	}
 	if t.later {
-		later, err := r.laterEffects(ctx, others[1].base.Map())
+		later, err := r.laterEffects(ctx, others[0].base.Map())
 		if err != nil {
 			return out, err
 		}
@@ -138,12 +152,9 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 			return out, err
 		}
 		time.Sleep(t.settle) // those were writes too
+		return out, sibling.quit()
 	}
-	for _, o := range others {
-		if err := o.client.quit(); err != nil {
-			return out, err
-		}
-	}
+	used, r.spare = false, sibling
 	return out, nil
 }
 
