@@ -69,8 +69,11 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 }
 
 func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
-	sibling, used := r.spare, true // until it is known to be as it was
-	r.spare = nil
+	sibling, err := r.takeSpare()
+	if err != nil {
+		return out, err
+	}
+	used := true // until it is known to be as it was
 	defer func() {
 		if sibling != nil && (used || err != nil) {
 			sibling.abandon()
@@ -156,6 +159,24 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	}
 	used, r.spare = false, sibling
 	return out, nil
+}
+
+// takeSpare is the sibling of the last trial, nil where it is not as it was any
+// more: undoing writes, too.
+func (r *run) takeSpare() (*client, error) {
+	spare := r.spare
+	r.spare = nil
+	if spare == nil {
+		return nil, nil
+	}
+	changes, err := spare.sweep()
+	if err != nil {
+		return nil, err
+	}
+	if len(r.steady(effectsOf(observerSibling, changes))) > 0 {
+		return nil, spare.quit()
+	}
+	return spare, nil
 }
 
 func abandonAll(children []surveyed) {
