@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -42,6 +43,7 @@ type outcome struct {
 	log        *Log
 	report     *report.Report
 	violations []string
+	hooks      string // what was wrong with what the run told while it went on
 }
 
 // run makes one run on the kernel of a seed.
@@ -51,15 +53,30 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		k, truth := kernelOf(seed)
 		rng := rand.New(rand.NewPCG(seed, 1))
 		opts := parent.Options{Seed: rng.Uint64(), BatchSize: 1 + rng.IntN(16), Logger: logger}
+		var announced []sysctl.Key
+		var found int
+		opts.Writing = func(keys []sysctl.Key) { announced = keys }
+		opts.Wrote = func(key sysctl.Key, began time.Duration) {
+			if !slices.Contains(announced, key) || began <= 0 {
+				o.hooks = fmt.Sprintf("%s was written at %v and not announced: %q", key, began, announced)
+			}
+		}
+		opts.Found = func(report.Leak) { found++ }
 		before := k.Snapshot()
 		r, err := parent.Run(context.Background(), k, opts)
 		synctest.Wait()
-		o = outcome{truth: truth, log: k.Log(), report: r}
+		o.truth, o.log, o.report = truth, k.Log(), r
 		if r == nil {
 			o.violations = []string{fmt.Sprintf("no report: %v", err)}
 			return
 		}
 		o.violations = Check(truth, o.log, r, before, k.Snapshot())
+		if o.hooks != "" {
+			o.violations = append(o.violations, o.hooks)
+		}
+		if found != len(r.Leaks) {
+			o.violations = append(o.violations, fmt.Sprintf("%d leaks were told of, the report has %d", found, len(r.Leaks)))
+		}
 		if err != nil {
 			o.violations = append(o.violations, fmt.Sprintf("the run failed: %v", err))
 		}
