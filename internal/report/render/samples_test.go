@@ -10,7 +10,7 @@ import (
 
 func samples() map[string]*report.Report {
 	return map[string]*report.Report{
-		"leaks": leaks(), "clean": clean(), "incomplete": incomplete(), "partial": partial(), "dryrun": dryRun(),
+		"leaks": leaks(), "clean": clean(), "incomplete": incomplete(), "partial": partial(), "dryrun": dryRun(), "vm": inVM(),
 	}
 }
 
@@ -143,6 +143,23 @@ func dryRun() *report.Report {
 		{Key: "net/core/wmem_max", Candidates: []string{"1", "2", "3", "4", "5", "6", "7"}, Batch: 1},
 		{Key: "net/ipv4/old", Why: "excluded"},
 		{Key: "net/ipv6/conf/lo/disable_ipv6", Candidates: []string{"1"}, Batch: 2, Why: "disrupts: on its own"},
+	}
+	r.Normalize()
+	r.Conclude(report.Ending{})
+	return r
+}
+
+func inVM() *report.Report {
+	r := leaks()
+	r.VM = &report.VM{Accel: "tcg", MemoryMB: 512, Boots: 1, BootMS: 2345}
+	r.Host.Modules = []report.Module{
+		{Name: "nf_conntrack", LoadedBy: report.LoadedByUs},
+		{Name: "x25", LoadedBy: report.LoadedByUs, Error: "EPERM"},
+		{Name: "tcp_vegas", LoadedBy: report.LoadedByKernel, AfterWrite: "net/ipv4/tcp_congestion_control"},
+	}
+	r.KernelMessages = []report.KernelMessage{
+		{Text: "x25: loading out-of-tree module taints kernel.", Phase: "modules"},
+		{Text: "WARNING: CPU: 0 PID: 77 at net/sysctl_net.c:155 ensure_safe_net_sysctl+0x0/0x0", Phase: "forward", AfterWrite: "net/ipv4/conf/eth0.100/x"},
 	}
 	r.Normalize()
 	r.Conclude(report.Ending{})

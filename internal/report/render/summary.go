@@ -17,6 +17,9 @@ func worstFirst() []report.Verdict {
 
 func (p *page) summary(r *report.Report) {
 	p.section(p.strong, "SUMMARY", fmt.Sprintf("Linux %s %s, seed %d", r.Host.KernelRelease, r.Host.Machine, r.Run.Seed))
+	if r.VM != nil {
+		p.field("machine", machine(r))
+	}
 	c := r.Counts
 	keys := fmt.Sprintf("%d on the host, %d in a fresh namespace, %d writable there", c.HostKeys, c.ChildKeys, c.Writable)
 	if r.Run.DryRun {
