@@ -1,0 +1,154 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/kmod"
+	"github.com/netns-verify/netns-verify/internal/unpack"
+)
+
+// FromPackages takes kernels and their modules out of Debian packages. Several may
+// make up one kernel (linux-image, linux-binary, linux-modules): what is of the same
+// release belongs together. Kernels come in the order in which they are first met.
+func FromPackages(paths ...string) ([]*Kernel, error) {
+	c := &collection{parts: map[string]*part{}}
+	for _, p := range paths {
+		if err := c.readPackage(p); err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	return c.kernels()
+}
+
+// collection is what was found, by release.
+type collection struct {
+	parts map[string]*part
+	order []string
+}
+
+// part is what belongs to one release.
+type part struct {
+	kernel  *Kernel
+	modules *kmod.Set
+	// from are the packages that have some of it.
+	from []string
+}
+
+func (c *collection) readPackage(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return errors.Unwrap(err) // the path is said by the caller
+	}
+	defer f.Close()
+	useful := false
+	err = readDeb(f, func(name string, content io.Reader) error {
+		release, kind := classify(name)
+		if kind == nothing {
+			return nil
+		}
+		useful = true
+		return c.of(release, file).take(kind, name, content)
+	})
+	if err == nil && !useful {
+		err = fmt.Errorf("%w, and no modules (is it a package that only depends on others?)", ErrNoKernel)
+	}
+	return err
+}
+
+func (c *collection) of(release, file string) *part {
+	p := c.parts[release]
+	if p == nil {
+		p = &part{modules: kmod.NewSet(release)}
+		c.parts[release] = p
+		c.order = append(c.order, release)
+	}
+	if len(p.from) == 0 || p.from[len(p.from)-1] != file {
+		p.from = append(p.from, file)
+	}
+	return p
+}
+
+type kind int
+
+const (
+	nothing kind = iota
+	image
+	module
+	builtin
+)
+
+// classify tells by a file's name what it is, and of which release.
+func classify(name string) (string, kind) {
+	if release, ok := strings.CutPrefix(name, "boot/vmlinuz-"); ok && release != "" && !strings.Contains(release, "/") {
+		return release, image
+	}
+	below, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), "lib/modules/")
+	release, file, in := strings.Cut(below, "/")
+	switch {
+	case !ok || !in:
+		return "", nothing
+	case file == "vmlinuz":
+		return release, image
+	case file == kmod.BuiltinFile || file == kmod.BuiltinInfoFile:
+		return release, builtin
+	case kmod.IsModule(file):
+		return release, module
+	}
+	return "", nothing
+}
+
+func (p *part) take(kind kind, name string, content io.Reader) error {
+	limit := int64(kmod.MaxModule)
+	if kind == image {
+		limit = MaxImage
+	}
+	data, err := io.ReadAll(io.LimitReader(content, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = unpack.ErrTooLarge
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	switch kind {
+	case module:
+		return p.modules.Add(name, data)
+	case builtin:
+		p.modules.AddBuiltin(name, data)
+		return nil
+	}
+	if p.kernel != nil {
+		return fmt.Errorf("%s: a second image of that release", name)
+	}
+	p.kernel, err = newKernel(name, path.Base(name), data)
+	return err
+}
+
+// kernels puts the parts together.
+func (c *collection) kernels() ([]*Kernel, error) {
+	var kernels []*Kernel
+	for _, release := range c.order {
+		p := c.parts[release]
+		from := strings.Join(p.from, ", ")
+		if p.kernel == nil {
+			if p.modules.Len() == 0 {
+				return nil, fmt.Errorf("%s: %w", from, ErrNoKernel)
+			}
+			return nil, fmt.Errorf("%s: %w: only modules of %s; its image is in a package beside %s", from, ErrNoKernel, release, filepath.Base(p.from[0]))
+		}
+		if p.kernel.Release == "" {
+			p.kernel.Release, p.kernel.Name = release, release
+		}
+		if p.kernel.Release != release {
+			return nil, fmt.Errorf("%s: the image of %s says that it is %s", from, release, p.kernel.Release)
+		}
+		p.kernel.Modules = p.modules
+		kernels = append(kernels, p.kernel)
+	}
+	return kernels, nil
+}
