@@ -12,11 +12,8 @@ import (
 // Version changes with every change of an order or a message.
 const Version = 1
 
-// Where a guest finds what it needs, in its root file system.
-const (
-	OrderPath    = "/order.json"
-	ManifestPath = "/modules.json"
-)
+// OrderPath is where a guest finds its order, in its root file system.
+const OrderPath = "/order.json"
 
 // Order is what a guest is to do: exactly one field is set.
 type Order struct {

@@ -53,6 +53,9 @@ type Run struct {
 	SettleMS         int64 `json:"settle_ms"`
 	// Phase is the last phase reached; "report" where all were.
 	Phase string `json:"phase"`
+	// Writing is the keys that were about to be written when all ended, where a
+	// virtual machine did not live to report.
+	Writing []string `json:"writing,omitempty"`
 	// Complete is false where anything was left untested or unexplained.
 	Complete   bool   `json:"complete"`
 	ExitStatus int    `json:"exit_status"`

@@ -80,13 +80,26 @@ type Result struct {
 	Console []string
 }
 
+// Check tells whether QEMU is there: the error is ErrNoQEMU.
+func (q *QEMU) Check() error {
+	_, err := find()
+	return err
+}
+
+func find() (path string, err error) {
+	if path, err = exec.LookPath(program); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoQEMU, err)
+	}
+	return path, nil
+}
+
 // Boot makes a machine, passes the guest's messages on, hello first and the final
 // one included, and ends the machine. The result is never nil; without a final
 // message the error says what became of the guest. ctx ends it early, with its cause.
 func (q *QEMU) Boot(ctx context.Context, g Guest, on func(guestlink.Message)) (*Result, error) {
-	path, err := exec.LookPath(program)
+	path, err := find()
 	if err != nil {
-		return &Result{}, fmt.Errorf("%w: %w", ErrNoQEMU, err)
+		return &Result{}, err
 	}
 	late := fmt.Errorf("the guest had not finished after %v (--timeout)", g.Timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, g.Timeout, late)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/guest"
 )
 
 // A device is a part of the machine: what QEMU must be told to have it. Files
@@ -71,15 +73,10 @@ func (s serial) argv(d *descriptors) []string {
 	fd := d.add(s.out)
 	return []string{
 		"-add-fd", fmt.Sprintf("fd=%d,set=%d", fd, fd),
-		"-chardev", fmt.Sprintf("file,id=%s,path=/dev/fdset/%d", s.name, fd),
+		"-chardev", fmt.Sprintf("file,id=%s,path=/dev/fdset/%d,append=on", s.name, fd), // a pipe cannot be truncated
 		"-serial", "chardev:" + s.name,
 	}
 }
-
-// guestWord selects the guest role of our binary. It has no dot in it: the kernel
-// takes words with one for parameters of modules, and does not pass them on to
-// init.
-
 
 // cmdline is the kernel's command line. Of words that say the same thing the
 // kernel takes the last, so what was asked for comes after our own.
@@ -89,5 +86,5 @@ func cmdline(wanted []string) string {
 		"panic=-1", // reboot at once, which ends QEMU
 		"random.trust_cpu=on",
 	}
-	return strings.Join(append(append(words, wanted...), guestWord), " ")
+	return strings.Join(append(append(words, wanted...), guest.Word), " ")
 }

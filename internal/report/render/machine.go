@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/report"
 )
@@ -42,6 +43,19 @@ func (p *page) kernel(r *report.Report, o Options) {
 		p.section(p.doubt, "NOT LOADED", plural(len(failed), "module")+": keys of theirs are not tested")
 		p.list(len(failed), o, func(i int) { p.item(failed[i].Name + ": " + failed[i].Error) })
 	}
+}
+
+// writing says what was under way when all ended.
+func (p *page) writing(run report.Run) {
+	keys := make([]string, min(len(run.Writing), shown))
+	for i := range keys {
+		keys[i] = dotted(run.Writing[i])
+	}
+	text := strings.Join(keys, ", ")
+	if n := len(run.Writing) - len(keys); n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	p.field("ended in", "phase "+run.Phase+", while these were written: "+text)
 }
 
 // machine is the summary's line on the machine that was made for the run.

@@ -20,6 +20,9 @@ func (p *page) summary(r *report.Report) {
 	if r.VM != nil {
 		p.field("machine", machine(r))
 	}
+	if len(r.Run.Writing) > 0 {
+		p.writing(r.Run)
+	}
 	c := r.Counts
 	keys := fmt.Sprintf("%d on the host, %d in a fresh namespace, %d writable there", c.HostKeys, c.ChildKeys, c.Writable)
 	if r.Run.DryRun {
