@@ -3,8 +3,6 @@ package child
 import (
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -73,19 +71,10 @@ func (s *server) replay(p *protocol.Replay) error {
 
 // write makes one attempt and streams its result; only a broken pipe is an error.
 func (s *server) write(key sysctl.Key, v protocol.Bytes, before sysctl.State) (after sysctl.State, err error) {
-	began := monotonic()
 	werr := s.tree.Write(key, string(v))
 	after = s.tree.Read(key)
 	return after, s.conn.Send(protocol.Reply{Write: &protocol.Write{
 		Key: protocol.Bytes(key), Value: v, Error: protocol.FromError(werr),
-		Before: protocol.FromState(before), After: protocol.FromState(after), Began: began,
+		Before: protocol.FromState(before), After: protocol.FromState(after),
 	}})
-}
-
-// monotonic is the kernel's time since boot in nanoseconds; unlike package
-// time's it means the same in every process.
-func monotonic() int64 {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // there is no kernel without it
-	return t.Nano()
 }

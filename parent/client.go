@@ -22,8 +22,7 @@ type client struct {
 	pid      int
 	dead     bool
 
-	writing func([]sysctl.Key)              // Options.Writing
-	wrote   func(sysctl.Key, time.Duration) // Options.Wrote
+	writing func([]sysctl.Key) // Options.Writing
 }
 
 // errDeadline is the cause of a call that took too long.
@@ -235,9 +234,6 @@ func (c *client) writes(what string, keys []sysctl.Key, req protocol.Request, as
 			return fmt.Errorf("a write of %.80q that was not asked for", string(w.key))
 		}
 		ws = append(ws, w)
-		if c.wrote != nil {
-			c.wrote(w.key, time.Duration(r.Write.Began))
-		}
 		return nil
 	})
 	return ws, err

@@ -37,9 +37,6 @@ type Options struct {
 	// Writing, if not nil, is told which keys a child is going to write, before it
 	// is asked to: whoever keeps that knows what was under way when all ends.
 	Writing func(keys []sysctl.Key)
-	// Wrote, if not nil, is told of each write that was made, and when it began
-	// (CLOCK_MONOTONIC).
-	Wrote func(key sysctl.Key, began time.Duration)
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
 }

@@ -140,7 +140,7 @@ func (r *run) warn(format string, args ...any) {
 func (r *run) start(ctx context.Context, role Role) (*client, error) {
 	c, err := startClient(ctx, r.m, role, r.o.Deadline)
 	if err == nil {
-		c.writing, c.wrote = r.o.Writing, r.o.Wrote
+		c.writing = r.o.Writing
 	}
 	return c, err
 }

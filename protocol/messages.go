@@ -5,7 +5,7 @@ import (
 )
 
 // Version changes with every change of a message.
-const Version = 2
+const Version = 1
 
 // Request is a message from the parent: exactly one field is set.
 type Request struct {
@@ -86,10 +86,6 @@ type Write struct {
 	Error  *Error `json:"error,omitempty"`
 	Before State  `json:"before"`
 	After  State  `json:"after"`
-	// Began is when the write was made: CLOCK_MONOTONIC (clock_gettime(2)) in
-	// nanoseconds, so that what the kernel says about it can be told from what it
-	// said before.
-	Began int64 `json:"began,omitempty"`
 }
 
 // Sweep asks for what is not as it was in the survey.

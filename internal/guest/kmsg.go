@@ -9,23 +9,33 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/report"
 )
 
 const (
+	kmsgDevice = "/dev/kmsg"
 	// kmsgRecord is more than any record has (PRINTK_MESSAGE_MAX, 8192 in
 	// kernel/printk/internal.h); shorter reads fail with EINVAL.
 	kmsgRecord = 16 << 10
 	// kmsgEnd is the longest wait for our own last line to come back.
 	kmsgEnd = 5 * time.Second
-	// maxKept bounds how many messages are kept: one loop in the kernel can make
-	// thousands.
-	maxKept = 500
+	// devkmsg lifts the limit of ten lines in five seconds for writers (proc_sys_kernel(5)).
+	devkmsg = "/proc/sys/kernel/printk_devkmsg"
+)
+
+// Our own lines in the kernel's log, beside child.Mark: they say what had come
+// before what is below them.
+const (
+	markPhase  = "netns-verify: phase %q"
+	markModule = "netns-verify: module %q"
+	markEnd    = "netns-verify: the end"
 )
 
 // record is one record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg).
 type record struct {
 	facility, level int
-	at              time.Duration // the kernel's log clock
 	text            string
 }
 
@@ -41,111 +51,111 @@ func parseRecord(b string) (record, error) {
 	if err != nil {
 		return record{}, fmt.Errorf("kernel message %.60q: priority: %w", b, err)
 	}
-	us, err := strconv.ParseInt(fields[2], 10, 64)
-	if err != nil {
-		return record{}, fmt.Errorf("kernel message %.60q: time: %w", b, err)
-	}
 	text, _, _ = strings.Cut(text, "\n")
-	return record{
-		facility: int(priority >> 3), level: int(priority & 7),
-		at: time.Duration(us) * time.Microsecond, text: text,
-	}, nil
+	return record{facility: int(priority >> 3), level: int(priority & 7), text: text}, nil
 }
 
 // noteworthy tells what belongs into a report: what the kernel itself finds worth
 // a warning, and whatever it says about sysctls. BUGs, oopses and the like are at
 // least warnings.
 func (r record) noteworthy() bool {
-	const kernel, warning = 0, 4 // syslog(2)
-	return r.facility == kernel && (r.level <= warning || strings.Contains(r.text, "sysctl"))
+	const warning = 4 // syslog(2)
+	return !r.ours() && (r.level <= warning || strings.Contains(r.text, "sysctl"))
 }
 
-// kmsg follows the kernel's messages from now on.
+// ours tells that a process wrote it, and not the kernel.
+func (r record) ours() bool { return r.facility != 0 }
+
+// mark tells whether it is one of our lines of a format, and what is in it.
+func (r record) mark(format string) (what string, ok bool) {
+	head, _, _ := strings.Cut(format, "%q")
+	quoted, ok := strings.CutPrefix(r.text, head)
+	if !ok || !r.ours() {
+		return "", false
+	}
+	what, err := strconv.Unquote(unescape(quoted))
+	return what, err == nil
+}
+
+// unescape undoes what the kernel does to a backslash on the way out (msg_print_text).
+func unescape(s string) string { return strings.ReplaceAll(s, `\x5c`, `\`) }
+
+// kmsg follows the kernel's log from now on. Where in it something stands, below
+// which of our marks, says what it came after.
 type kmsg struct {
 	f     *os.File
-	end   string        // our own last line
-	ended chan struct{} // it has come back
-	// offset is what to add to the log's clock to get CLOCK_MONOTONIC. The two run
-	// alike, but need not have started at the same time.
-	offset time.Duration
+	on    kmsgEvents
+	ended chan struct{} // our own last line has come back
+	phase string
+	key   string // of the newest write
 }
 
-// followKmsg passes every noteworthy record on, from another goroutine, with the
-// time that it was made at (CLOCK_MONOTONIC).
-func followKmsg(on func(text string, at time.Duration)) (*kmsg, error) {
-	f, err := os.OpenFile("/dev/kmsg", os.O_RDWR, 0)
+// kmsgEvents is who hears of what, all from one goroutine.
+type kmsgEvents struct {
+	message func(report.KernelMessage)
+	module  func(name, afterWrite string)
+}
+
+// followKmsg begins to follow, in another goroutine.
+func followKmsg(phase string, on kmsgEvents) (*kmsg, error) {
+	f, err := os.OpenFile(kmsgDevice, os.O_RDWR, 0)
+	if err == nil {
+		if _, err = f.Seek(0, 2); err == nil { // what was said before is the boot's
+			err = os.WriteFile(devkmsg, []byte("on\n"), 0)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("follow the kernel's messages: %w", err)
 	}
-	k := &kmsg{f: f, end: "netns-verify: the run is over", ended: make(chan struct{})}
-	if err := k.begin(); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("follow the kernel's messages: %w", err)
-	}
-	go k.follow(on)
+	k := &kmsg{f: f, on: on, ended: make(chan struct{}), phase: phase}
+	go k.follow()
 	return k, nil
 }
 
-// begin skips what was said before, and compares the clocks with a line of ours.
-func (k *kmsg) begin() error {
-	if _, err := k.f.Seek(0, 2); err != nil {
-		return err
-	}
-	const begin = "netns-verify: the run begins"
-	before := monotonic()
-	if err := k.say(begin); err != nil {
-		return err
-	}
-	for {
-		r, err := k.next()
-		if err != nil {
-			return err
-		}
-		if r.text == begin {
-			k.offset = before - r.at
-			return nil
-		}
-	}
-}
-
-func (k *kmsg) say(line string) error {
-	_, err := k.f.Write([]byte("<6>" + line + "\n"))
+// mark puts a line of ours into the log.
+func (k *kmsg) mark(format, what string) error {
+	_, err := fmt.Fprintf(k.f, "<7>"+format+"\n", what)
 	return err
 }
 
-// next reads one record; those that were lost because they came too fast are
-// skipped.
-func (k *kmsg) next() (record, error) {
+func (k *kmsg) follow() {
+	defer close(k.ended)
 	b := make([]byte, kmsgRecord)
 	for {
 		n, err := k.f.Read(b)
-		switch {
-		case errors.Is(err, unix.EPIPE):
-		case err != nil:
-			return record{}, err
-		default:
-			return parseRecord(string(b[:n]))
+		if errors.Is(err, unix.EPIPE) {
+			continue // some were overwritten before we came to them
 		}
-	}
-}
-
-func (k *kmsg) follow(on func(string, time.Duration)) {
-	defer close(k.ended)
-	for {
-		r, err := k.next()
-		if err != nil || r.text == k.end {
+		if err != nil {
 			return
 		}
-		if r.noteworthy() {
-			on(r.text, r.at+k.offset)
+		r, err := parseRecord(string(b[:n]))
+		if err != nil {
+			continue // no mark of ours, and nothing that could be reported
 		}
+		if r.ours() && r.text == markEnd {
+			return
+		}
+		k.take(r)
 	}
 }
 
-// stop returns when everything that was said until now has been passed on.
+func (k *kmsg) take(r record) {
+	if phase, ok := r.mark(markPhase); ok {
+		k.phase = phase
+	} else if key, ok := r.mark(child.Mark); ok {
+		k.key = key
+	} else if name, ok := r.mark(markModule); ok {
+		k.on.module(name, k.key)
+	} else if r.noteworthy() {
+		k.on.message(report.KernelMessage{Text: r.text, Phase: k.phase, AfterWrite: k.key})
+	}
+}
+
+// stop returns when everything that was said until now has been heard.
 func (k *kmsg) stop() error {
 	defer func() { _ = k.f.Close() }()
-	if err := k.say(k.end); err != nil {
+	if _, err := k.f.WriteString("<7>" + markEnd + "\n"); err != nil {
 		return fmt.Errorf("end following the kernel's messages: %w", err)
 	}
 	select {
@@ -154,11 +164,4 @@ func (k *kmsg) stop() error {
 	case <-time.After(kmsgEnd):
 		return errors.New("the kernel's messages did not come to an end")
 	}
-}
-
-// monotonic is the kernel's time since boot.
-func monotonic() time.Duration {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // there is no kernel without it
-	return time.Duration(t.Nano())
 }

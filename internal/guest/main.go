@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
@@ -108,38 +109,37 @@ type life struct {
 	out   *guestlink.Sender
 	order *guestlink.Run
 	log   zerolog.Logger
-	time  timeline
+
+	phase    string
+	kernel   *kmsg // nil where its log cannot be followed
+	warnings []string
 }
 
 // run prepares the machine and does the run.
 func (g *life) run() (*report.Report, error) {
+	heard := &heard{on: func(m report.KernelMessage) { g.send(guestlink.Message{Kernel: &m}) }}
+	mods, err := newModules(func(m report.Module) { g.send(guestlink.Message{Module: &m}) }, func(name string) { g.mark(markModule, name) })
+	if err != nil {
+		return nil, err
+	}
+	g.kernel, err = followKmsg(PhaseModules, kmsgEvents{message: heard.add, module: mods.followed})
+	g.warn(err)
 	g.progress(guestlink.Progress{Phase: PhaseModules})
-	heard := &heard{time: &g.time, on: func(m report.KernelMessage) { g.send(guestlink.Message{Kernel: &m}) }}
-	k, err := followKmsg(heard.add)
-	if err != nil {
-		return nil, err
-	}
-	mods, err := newModules(&g.time, func(m report.Module) { g.send(guestlink.Message{Module: &m}) })
-	if err != nil {
-		return nil, err
-	}
-	var warnings []string
 	if err := answerKernel(mods.request); err != nil {
-		warnings = append(warnings, "writes that make the kernel load modules look harmless: "+err.Error())
+		g.warn(fmt.Errorf("writes that make the kernel load modules look harmless: %w", err))
 	}
 	mods.boot(func(done, total int) {
 		g.progress(guestlink.Progress{Phase: PhaseModules, Done: done, Total: total})
 	})
-	host, more := hostinfo.Read("/")
-	warnings = append(warnings, more...)
+	host, warnings := hostinfo.Read("/")
 	g.send(guestlink.Message{Host: &host})
 
 	r, rerr := g.verify()
-	if err := k.stop(); err != nil {
-		warnings = append(warnings, err.Error())
+	if g.kernel != nil {
+		g.warn(g.kernel.stop())
 	}
 	host.Modules = mods.report()
-	r.Host, r.Warnings = host, append(warnings, r.Warnings...)
+	r.Host, r.Warnings = host, slices.Concat(g.warnings, warnings, r.Warnings)
 	r.KernelMessages = heard.report()
 	r.Normalize()
 	r.Conclude(report.Ending{Err: rerr})
@@ -149,7 +149,7 @@ func (g *life) run() (*report.Report, error) {
 func (g *life) verify() (*report.Report, error) {
 	m, err := parent.NewLinux(parent.LinuxConfig{
 		Root: sysctl.ProcRoot, Entry: g.Entry, DrainEntry: g.DrainEntry, Build: g.Build,
-		LogLevel: g.order.LogLevel, Logger: g.log,
+		LogLevel: g.order.LogLevel, Logger: g.log, Marks: g.marks(),
 	})
 	if err != nil {
 		return &report.Report{}, err
@@ -163,13 +163,12 @@ func (g *life) verify() (*report.Report, error) {
 			g.progress(guestlink.Progress{Phase: string(p.Phase), Done: p.Done, Total: p.Total, Doing: p.Doing, Leaks: p.Leaks})
 		},
 		Writing: g.writing,
-		Wrote:   g.time.wrote,
 		Found:   func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
 	})
 }
 
 func (g *life) writing(keys []sysctl.Key) {
-	m := &guestlink.Writing{Phase: g.time.now(), Keys: make([]protocol.Bytes, len(keys))}
+	m := &guestlink.Writing{Phase: g.phase, Keys: make([]protocol.Bytes, len(keys))}
 	for i, k := range keys {
 		m.Keys[i] = protocol.Bytes(k)
 	}
@@ -177,8 +176,33 @@ func (g *life) writing(keys []sysctl.Key) {
 }
 
 func (g *life) progress(p guestlink.Progress) {
-	g.time.enter(p.Phase)
+	if p.Phase != g.phase {
+		g.phase = p.Phase
+		g.mark(markPhase, p.Phase)
+	}
 	g.send(guestlink.Message{Progress: &p})
+}
+
+// mark puts a line into the kernel's log, by which what follows can be told.
+func (g *life) mark(format, what string) {
+	if g.kernel != nil {
+		_ = g.kernel.mark(format, what) // what is lost is a hint
+	}
+}
+
+// marks is where children put theirs.
+func (g *life) marks() string {
+	if g.kernel == nil {
+		return ""
+	}
+	return kmsgDevice
+}
+
+// warn keeps a warning for the report; nil is none.
+func (g *life) warn(err error) {
+	if err != nil {
+		g.warnings = append(g.warnings, err.Error())
+	}
 }
 
 // send sends what is not worth failing for: if the line does not work, the final

@@ -57,7 +57,7 @@ func askModprobe(socket string, args []string) error {
 }
 
 // serveModprobe answers requests until the machine ends.
-func serveModprobe(socket string, request func(name string, asked time.Duration) error) error {
+func serveModprobe(socket string, request func(name string) error) error {
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return fmt.Errorf("wait for the kernel's requests for modules: %w", err)
@@ -68,12 +68,11 @@ func serveModprobe(socket string, request func(name string, asked time.Duration)
 			if err != nil {
 				return
 			}
-			asked := monotonic()
 			go func() {
 				defer func() { _ = c.Close() }()
 				name, err := io.ReadAll(io.LimitReader(c, maxRequest))
 				if err == nil {
-					err = request(string(name), asked)
+					err = request(string(name))
 				}
 				if err != nil {
 					_, _ = io.WriteString(c, err.Error())
@@ -85,7 +84,7 @@ func serveModprobe(socket string, request func(name string, asked time.Duration)
 }
 
 // answerKernel makes the kernel ask us for modules.
-func answerKernel(request func(name string, asked time.Duration) error) error {
+func answerKernel(request func(name string) error) error {
 	if err := serveModprobe(modprobeSocket, request); err != nil {
 		return err
 	}

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,24 +20,17 @@ import (
 // modules loads what the initramfs brought, and keeps account of it.
 type modules struct {
 	manifest *kmod.Manifest
-	time     *timeline
 	on       func(report.Module)
+	mark     func(name string)                   // puts the name into the kernel's log
 	load     func(file, parameters string) error // kmod.Load
 
 	mu      sync.Mutex
-	known   map[string]bool // loaded, or tried
-	account []loading
-}
-
-// loading is one module with the moment that somebody asked for it.
-type loading struct {
-	report.Module
-	asked time.Duration
+	account map[string]*report.Module // loaded, or tried
 }
 
 // newModules reads the manifest; a guest without one has no modules.
-func newModules(t *timeline, on func(report.Module)) (*modules, error) {
-	m := &modules{manifest: &kmod.Manifest{}, time: t, on: on, load: kmod.Load, known: map[string]bool{}}
+func newModules(on func(report.Module), mark func(string)) (*modules, error) {
+	m := &modules{manifest: &kmod.Manifest{}, on: on, mark: mark, load: kmod.Load, account: map[string]*report.Module{}}
 	b, err := os.ReadFile(initramfs.Manifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -57,41 +50,53 @@ func (m *modules) boot(progress func(done, total int)) {
 	entries := m.manifest.Boot()
 	for i, e := range entries {
 		progress(i, len(entries))
-		_ = m.one(e, report.LoadedByUs, 0)
+		_ = m.one(e, report.LoadedByUs)
 	}
 	progress(len(entries), len(entries))
 }
 
 // request loads what answers to a name, at the kernel's request.
-func (m *modules) request(name string, asked time.Duration) error {
+func (m *modules) request(name string) error {
 	entries := m.manifest.Request(name)
 	if len(entries) == 0 {
 		return fmt.Errorf("no module answers to %q", name)
 	}
 	var last error
 	for _, e := range entries {
-		last = m.one(e, report.LoadedByKernel, asked)
+		last = m.one(e, report.LoadedByKernel)
 	}
 	return last // of the one that was asked for
 }
 
 // one loads a module, and takes it into the account the first time. While one is
 // being loaded the kernel may ask for others, so nothing is locked then.
-func (m *modules) one(e *kmod.Entry, by string, asked time.Duration) error {
+func (m *modules) one(e *kmod.Entry, by string) error {
 	m.mu.Lock()
-	known := m.known[e.Name]
-	m.known[e.Name] = true
-	m.mu.Unlock()
-	err := m.load(initramfs.ModulesDir+"/"+e.File, "")
-	if known {
-		return err
+	first := m.account[e.Name] == nil
+	if first {
+		m.account[e.Name] = &report.Module{Name: e.Name, LoadedBy: by}
 	}
-	l := loading{Module: report.Module{Name: e.Name, LoadedBy: by, Error: failure(e, err)}, asked: asked}
-	m.mu.Lock()
-	m.account = append(m.account, l)
 	m.mu.Unlock()
-	m.on(m.judged(l))
+	if first && by == report.LoadedByKernel {
+		m.mark(e.Name)
+	}
+	err := m.load(initramfs.ModulesDir+"/"+e.File, "")
+	if first {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.account[e.Name].Error = failure(e, err)
+		m.on(*m.account[e.Name])
+	}
 	return err
+}
+
+// followed notes the write that a module was asked for after.
+func (m *modules) followed(name, key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a := m.account[name]; a != nil {
+		a.AfterWrite = key
+	}
 }
 
 // failure says why a module is not there, in few words.
@@ -106,22 +111,13 @@ func failure(e *kmod.Entry, err error) string {
 	return strings.Join(append([]string{text}, e.Problems...), "; ")
 }
 
-// judged adds the write that the kernel's request came after, as far as is known now.
-func (m *modules) judged(l loading) report.Module {
-	if l.LoadedBy == report.LoadedByKernel {
-		_, l.AfterWrite = m.time.at(l.asked)
-	}
-	return l.Module
-}
-
 // report is the account, by name.
 func (m *modules) report() []report.Module {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []report.Module
-	for _, l := range m.account {
-		all = append(all, m.judged(l))
+	for _, name := range slices.Sorted(maps.Keys(m.account)) {
+		all = append(all, *m.account[name])
 	}
-	slices.SortFunc(all, func(a, b report.Module) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
