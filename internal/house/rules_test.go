@@ -61,7 +61,7 @@ var rules = []rule{
 		map[string]string{"child/x.go": "// Package child is another child.\npackage child"}},
 	{"files hold one concept: at most 400 lines", shortFiles,
 		map[string]string{"child/x.go": "package child\n" + strings.Repeat("\n", maxLines)}},
-	{"nothing made for tests is shipped", notShipped("testing", module+"/internal/simkernel", module+"/internal/testenv", module+"/internal/house"),
+	{"nothing made for tests is shipped", notShipped("testing", module+"/internal/simkernel", module+"/internal/testenv", module+"/internal/house", module+"/internal/kmod/kmodtest"),
 		map[string]string{"parent/x.go": uses("parent", module+"/internal/a", "a.X"), "internal/a/a.go": uses("a", "testing", "testing.TB")}},
 	{"the top level stays as it is", topLevel(
 		"cmd", "parent", "child", "protocol", "internal", "docs", "go.mod", "go.sum", "Makefile", "README.md",

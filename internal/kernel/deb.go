@@ -21,8 +21,9 @@ const (
 )
 
 // readDeb calls visit for each regular file of a Debian package, with its name
-// below the root, such as "boot/vmlinuz-6.1.0".
-func readDeb(r io.Reader, visit func(name string, content io.Reader) error) error {
+// below the root, such as "boot/vmlinuz-6.1.0", its size and its content, which ends
+// there.
+func readDeb(r io.Reader, visit func(name string, size int64, content io.Reader) error) error {
 	magic := make([]byte, len(arMagic))
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != arMagic {
 		return ErrPackage
@@ -39,14 +40,12 @@ func readDeb(r io.Reader, visit func(name string, content io.Reader) error) erro
 		}
 		member := &io.LimitedReader{R: r, N: size}
 		if strings.HasPrefix(name, "data.tar") {
-			if err := readTar(name, member, visit); err != nil {
-				// An archive that was cut off looks bad in many ways.
-				if _, rest := io.Copy(io.Discard, member); rest == nil && member.N > 0 {
-					return fmt.Errorf("%w: truncated", ErrPackage)
-				}
-				return err
+			err := readTar(name, member, visit)
+			// An archive that was cut off looks bad in many ways, or not at all.
+			if _, rest := io.Copy(io.Discard, member); rest == nil && member.N > 0 {
+				return fmt.Errorf("%w: truncated", ErrPackage)
 			}
-			return nil
+			return err
 		}
 		// Members begin at even offsets.
 		if _, err := io.CopyN(io.Discard, r, size+size%2); err != nil {
@@ -72,7 +71,7 @@ func nextMember(r io.Reader) (name string, size int64, err error) {
 }
 
 // readTar reads data.tar, whatever it is compressed with.
-func readTar(name string, r io.Reader, visit func(string, io.Reader) error) error {
+func readTar(name string, r io.Reader, visit func(string, int64, io.Reader) error) error {
 	if ext := path.Ext(name); ext == ".lzma" || ext == ".bz2" {
 		return fmt.Errorf("%s: only gzip, xz and zstd can be read", name)
 	}
@@ -96,7 +95,7 @@ func readTar(name string, r io.Reader, visit func(string, io.Reader) error) erro
 		case h.Typeflag != tar.TypeReg:
 			continue
 		}
-		if err := visit(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), t); err != nil {
+		if err := visit(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), h.Size, t); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -60,14 +59,8 @@ func readRegular(name string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w: not a regular file", name, ErrNotKernel)
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
+	if info.Size() > MaxImage {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrNotKernel, unpack.ErrTooLarge)
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxImage+1))
-	if err == nil && len(data) > MaxImage {
-		err = fmt.Errorf("%s: %w: %w", name, ErrNotKernel, unpack.ErrTooLarge)
-	}
-	return data, err
+	return os.ReadFile(name)
 }

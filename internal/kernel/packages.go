@@ -1,12 +1,14 @@
 package kernel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/kmod"
@@ -15,7 +17,9 @@ import (
 
 // FromPackages takes kernels and their modules out of Debian packages. Several may
 // make up one kernel (linux-image, linux-binary, linux-modules): what is of the same
-// release belongs together. Kernels come in the order in which they are first met.
+// release belongs together. A package with neither is an error, unless its file's name
+// says that it goes with a kernel found in another one, as newer linux-image packages
+// do. Kernels come in the order in which they are first met.
 func FromPackages(paths ...string) ([]*Kernel, error) {
 	c := &collection{parts: map[string]*part{}}
 	for _, p := range paths {
@@ -30,33 +34,41 @@ func FromPackages(paths ...string) ([]*Kernel, error) {
 type collection struct {
 	parts map[string]*part
 	order []string
+	// empty are the packages that have neither kernel nor modules.
+	empty []string
 }
 
 // part is what belongs to one release.
 type part struct {
 	kernel  *Kernel
 	modules *kmod.Set
+	adder   *kmod.Adder
 	// from are the packages that have some of it.
 	from []string
 }
 
-func (c *collection) readPackage(file string) error {
+func (c *collection) readPackage(file string) (err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return errors.Unwrap(err) // the path is said by the caller
 	}
 	defer f.Close()
+	defer func() {
+		for _, release := range c.order {
+			err = cmp.Or(err, c.parts[release].adder.Wait())
+		}
+	}()
 	useful := false
-	err = readDeb(f, func(name string, content io.Reader) error {
+	err = readDeb(f, func(name string, size int64, content io.Reader) error {
 		release, kind := classify(name)
 		if kind == nothing {
 			return nil
 		}
 		useful = true
-		return c.of(release, file).take(kind, name, content)
+		return c.of(release, file).take(kind, name, size, content)
 	})
-	if err == nil && !useful {
-		err = fmt.Errorf("%w, and no modules (is it a package that only depends on others?)", ErrNoKernel)
+	if !useful {
+		c.empty = append(c.empty, file)
 	}
 	return err
 }
@@ -64,7 +76,8 @@ func (c *collection) readPackage(file string) error {
 func (c *collection) of(release, file string) *part {
 	p := c.parts[release]
 	if p == nil {
-		p = &part{modules: kmod.NewSet(release)}
+		set := kmod.NewSet(release)
+		p = &part{modules: set, adder: set.Adder()}
 		c.parts[release] = p
 		c.order = append(c.order, release)
 	}
@@ -103,21 +116,22 @@ func classify(name string) (string, kind) {
 	return "", nothing
 }
 
-func (p *part) take(kind kind, name string, content io.Reader) error {
+func (p *part) take(kind kind, name string, size int64, content io.Reader) error {
 	limit := int64(kmod.MaxModule)
 	if kind == image {
 		limit = MaxImage
 	}
-	data, err := io.ReadAll(io.LimitReader(content, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = unpack.ErrTooLarge
+	if size > limit {
+		return fmt.Errorf("%s: %w", name, unpack.ErrTooLarge)
 	}
+	data, err := io.ReadAll(content)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	switch kind {
 	case module:
-		return p.modules.Add(name, data)
+		p.adder.Add(name, data)
+		return nil
 	case builtin:
 		p.modules.AddBuiltin(name, data)
 		return nil
@@ -149,6 +163,12 @@ func (c *collection) kernels() ([]*Kernel, error) {
 		}
 		p.kernel.Modules = p.modules
 		kernels = append(kernels, p.kernel)
+	}
+	for _, file := range c.empty {
+		goesWith := func(release string) bool { return strings.Contains(filepath.Base(file), release) }
+		if !slices.ContainsFunc(c.order, goesWith) {
+			return nil, fmt.Errorf("%s: %w, and no modules (is it a package that only depends on others?)", file, ErrNoKernel)
+		}
 	}
 	return kernels, nil
 }

@@ -53,6 +53,17 @@ func (m *Module) Content() ([]byte, error) {
 	return data, nil
 }
 
+// keep keeps the module's content in memory. A full kernel has 400 MB of modules:
+// those that are not compressed become so.
+func (m *Module) keep(data []byte) {
+	if unpack.Compressed(data) {
+		data = slices.Clone(data)
+	} else {
+		data = compress(data)
+	}
+	m.content = func() ([]byte, error) { return data, nil }
+}
+
 // packed is the module as it is kept, compressed.
 func (m *Module) packed() ([]byte, error) {
 	data, err := m.content()

@@ -16,11 +16,10 @@ import (
 
 // atBoot are functions that a module calls if it is to be loaded at boot.
 var atBoot = []string{
-	// Keys of its own. The second is for old kernels' built-in callers, and the
-	// third, since 6.6, is what the first is a macro for.
-	"register_net_sysctl", "neigh_sysctl_register", "register_net_sysctl_sz",
+	// Keys of its own; since 6.6 the first is a macro for the second.
+	"register_net_sysctl", "register_net_sysctl_sz", "neigh_sysctl_register",
 	// Devices of a kind that anybody may make: they bring conf/ and neigh/ keys.
-	"rtnl_link_register",
+	"rtnl_link_register", "__rtnl_link_register", "macvlan_link_register", "ipvlan_link_register",
 	// Loggers are values of nf_log/N, which the kernel refuses unless they are
 	// there: it does not ask for them.
 	"nf_log_register",
@@ -34,7 +33,8 @@ var atBootNames = []string{"nf_conntrack_*", "ip_vs_*", "lapb", "mpls_iptunnel",
 // onRequest are functions that a module calls if a write may make the kernel ask for it.
 var onRequest = []string{
 	"tcp_register_congestion_control", "tcp_register_ulp", "mptcp_register_scheduler",
-	"register_qdisc", // core/default_qdisc
+	"register_qdisc",      // core/default_qdisc
+	"textsearch_register", // by conntrack helpers, when they are loaded
 }
 
 // onRequestAliases begin the names under which a module may be asked for.

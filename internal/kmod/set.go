@@ -6,12 +6,8 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/netns-verify/netns-verify/internal/unpack"
 )
@@ -44,16 +40,6 @@ func (s *Set) All() []*Module {
 	return slices.SortedFunc(maps.Values(s.modules), func(a, b *Module) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// Add adds a module. Data, compressed or not, is kept compressed. Of two files
-// with the same module the one below updates/ counts, as for depmod, else the first.
-func (s *Set) Add(file string, data []byte) error {
-	m, err := Parse(file, data)
-	if err != nil {
-		return err
-	}
-	return s.keep(m, data)
-}
-
 // AddExtra adds a module that is always loaded, after all others; it replaces
 // the kernel's own of that name.
 func (s *Set) AddExtra(file string, data []byte) error {
@@ -64,8 +50,13 @@ func (s *Set) AddExtra(file string, data []byte) error {
 	if slices.Contains(s.extra, m.Name) {
 		return fmt.Errorf("%s: a module %s was added before", file, m.Name)
 	}
+	m.keep(data)
+	replaced := s.modules[m.Name]
 	delete(s.modules, m.Name)
-	if err := s.keep(m, data); err != nil {
+	if err := s.add(m); err != nil {
+		if replaced != nil {
+			s.modules[m.Name] = replaced
+		}
 		return err
 	}
 	s.extra = append(s.extra, m.Name)
@@ -85,29 +76,12 @@ func (s *Set) AddDir(dir fs.FS, name string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	read := func(at string) ([]byte, error) { return readFile(dir, at) }
-	// Unpacking is nearly all of the work.
-	modules, errs := make([]*Module, len(files)), make([]error, len(files))
-	var wg sync.WaitGroup
-	for w := range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for i := w; i < len(files); i += runtime.GOMAXPROCS(0) {
-				var data []byte
-				if data, errs[i] = read(files[i]); errs[i] == nil {
-					modules[i], errs[i] = Parse(path.Join(name, files[i]), data)
-				}
-			}
-		})
+	a := s.Adder()
+	for _, at := range files {
+		a.add(path.Join(name, at), func() ([]byte, error) { return readFile(dir, at) }, false)
 	}
-	wg.Wait()
-	for i, m := range modules {
-		if errs[i] != nil {
-			return errs[i]
-		}
-		m.content = func() ([]byte, error) { return read(files[i]) }
-		if err := s.add(m); err != nil {
-			return err
-		}
+	if err := a.Wait(); err != nil {
+		return err
 	}
 	for _, f := range []string{BuiltinFile, BuiltinInfoFile} {
 		data, err := readFile(dir, f)
@@ -149,18 +123,6 @@ func (s *Set) AddBuiltin(file string, data []byte) {
 	}
 }
 
-// keep adds a module with its content in memory. A full kernel has 400 MB of
-// modules: those that are not compressed become so.
-func (s *Set) keep(m *Module, data []byte) error {
-	if !unpack.Compressed(data) {
-		data = compress(data)
-	} else {
-		data = slices.Clone(data)
-	}
-	m.content = func() ([]byte, error) { return data, nil }
-	return s.add(m)
-}
-
 func (s *Set) add(m *Module) error {
 	if s.Release != "" && m.Release != "" && s.Release != m.Release {
 		return fmt.Errorf("%s: %w: %s, not %s", m.File, ErrRelease, m.Release, s.Release)
@@ -170,16 +132,6 @@ func (s *Set) add(m *Module) error {
 	}
 	return nil
 }
-
-var encoder = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		panic(err) // the options above are sound
-	}
-	return e
-})
-
-func compress(data []byte) []byte { return slices.Clone(encoder().EncodeAll(data, nil)) }
 
 func readFile(dir fs.FS, name string) ([]byte, error) {
 	f, err := dir.Open(name)
