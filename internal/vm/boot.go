@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,8 @@ type QEMU struct {
 	Grace time.Duration
 	// Logger hears of it once if KVM does not work.
 	Logger zerolog.Logger
+
+	kvm string // kvmDevice, unless a test says otherwise
 
 	mu    sync.Mutex
 	noKVM bool // it was tried and does not work
@@ -108,12 +111,8 @@ func (q *QEMU) Boot(ctx context.Context, g Guest, on func(guestlink.Message)) (*
 		return q.try(ctx, path, g, q.Accel, 0, on)
 	}
 	if q.kvmWorks() {
-		grace := q.Grace
-		if grace == 0 {
-			grace = DefaultGrace
-		}
 		said := false
-		r, err := q.try(ctx, path, g, KVM, grace, func(m guestlink.Message) {
+		r, err := q.try(ctx, path, g, KVM, cmp.Or(q.Grace, DefaultGrace), func(m guestlink.Message) {
 			said = true
 			on(m)
 		})
@@ -132,7 +131,7 @@ func (q *QEMU) kvmWorks() bool {
 	if q.noKVM {
 		return false
 	}
-	f, err := os.OpenFile(kvmDevice, os.O_RDWR, 0)
+	f, err := os.OpenFile(cmp.Or(q.kvm, kvmDevice), os.O_RDWR, 0)
 	if err != nil {
 		q.noKVM = true
 		return false
