@@ -197,12 +197,12 @@ func TestVMFaults(t *testing.T) {
 		phase   string
 		console string // in the end of the console, which is in the log
 	}{
-		{"panic", nil, "the guest's kernel panicked without a last word: sysrq triggered crash", "reversed", "sysrq: Trigger a crash"},
-		{"memory", []string{"--memory", "160M"}, "the guest's kernel panicked without a last word: System is deadlocked on memory", "reversed", "Out of memory"},
-		{"die", nil, "the guest's kernel panicked without a last word: Attempted to kill init! exitcode=0x00000700", "reversed", ""},
-		{"hang", []string{"--timeout", "15s"}, "the guest had not finished after 15s (--timeout)", "reversed", ""},
+		{"panic", nil, "the guest's kernel panicked without a last word: sysrq triggered crash", "forward", "sysrq: Trigger a crash"},
+		{"memory", []string{"--memory", "160M"}, "the guest's kernel panicked without a last word: System is deadlocked on memory", "forward", "Out of memory"},
+		{"die", nil, "the guest's kernel panicked without a last word: Attempted to kill init! exitcode=0x00000700", "forward", ""},
+		{"hang", []string{"--timeout", "15s"}, "the guest had not finished after 15s (--timeout)", "forward", ""},
 		{"mute", []string{"--timeout", "5s"}, "the guest had not finished after 5s (--timeout)", "boot", ""},
-		{"crash", nil, "panic in the guest: the guest has a bug", "reversed", ""},
+		{"crash", nil, "panic in the guest: the guest has a bug", "forward", "main.fault("},
 		{"none", []string{"--append", "rdinit=/nonexistent"}, "the guest's kernel panicked before it said hello: VFS: Unable to mount root fs", "boot", ""},
 	} {
 		t.Run(tc.fault, func(t *testing.T) {

@@ -73,7 +73,8 @@ func (c Config) live() error {
 func (c Config) obey(out *guestlink.Sender) (r *report.Report, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in the guest: %v\n%s", p, debug.Stack())
+			fmt.Fprintf(os.Stderr, "%v\n%s", p, debug.Stack()) // the console
+			err = fmt.Errorf("panic in the guest: %v", p)
 		}
 	}()
 	for _, fs := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"}} {
