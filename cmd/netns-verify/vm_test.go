@@ -75,14 +75,21 @@ func inGuest(t *testing.T, path string) {
 	t.Cleanup(func() { guestExecutable = old })
 }
 
+// bareKernel is read once: unpacking takes a while.
+var bareKernel *kernel.Kernel
+
 // bare is the kernel of 6.1-cloud without its modules: it boots fastest.
 func bare(t *testing.T) string {
 	t.Helper()
-	all, err := kernel.FromPackages(testenv.NeedVM(t, "6.1-cloud")...)
-	if err != nil {
-		t.Fatal(err)
+	packages := testenv.NeedVM(t, "6.1-cloud")
+	if bareKernel == nil { // these tests run one after another
+		all, err := kernel.FromPackages(packages...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bareKernel = all[0]
 	}
-	path, err := all[0].WriteImage(t.TempDir())
+	path, err := bareKernel.WriteImage(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,12 +19,18 @@ import (
 	"github.com/netns-verify/netns-verify/internal/testenv"
 )
 
+// kernels is read once: unpacking takes a while.
+var kernels []*kernel.Kernel
+
 // answering is a guest that says hello, repeats its command line and ends.
 func answering(t *testing.T) Guest {
 	t.Helper()
-	kernels, err := kernel.FromPackages(testenv.NeedVM(t, "6.1-cloud")...)
-	if err != nil {
-		t.Fatal(err)
+	packages := testenv.NeedVM(t, "6.1-cloud")
+	if kernels == nil { // tests of a package run one after another
+		var err error
+		if kernels, err = kernel.FromPackages(packages...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	path := filepath.Join(t.TempDir(), "answering")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./testdata/answering")

@@ -10,7 +10,7 @@ import (
 
 func samples() map[string]*report.Report {
 	return map[string]*report.Report{
-		"leaks": leaks(), "clean": clean(), "incomplete": incomplete(), "partial": partial(), "dryrun": dryRun(), "vm": inVM(),
+		"leaks": leaks(), "clean": clean(), "incomplete": incomplete(), "partial": partial(), "dryrun": dryRun(), "vm": inVM(), "died": died(),
 	}
 }
 
@@ -163,5 +163,15 @@ func inVM() *report.Report {
 	}
 	r.Normalize()
 	r.Conclude(report.Ending{})
+	return r
+}
+
+func died() *report.Report {
+	r := base()
+	r.VM = &report.VM{Accel: "tcg", MemoryMB: 512, Boots: 1, BootMS: 2345}
+	r.Run.Phase, r.Counts = "forward", report.Counts{}
+	r.Run.Writing = []string{"net/ipv4/conf/eth0.100/x", "net/core/somaxconn", "net/c", "net/d", "net/e", "net/f", "net/g", "net/h"}
+	r.Normalize()
+	r.Conclude(report.Ending{Err: errors.New("the guest's kernel panicked without a last word: sysrq triggered crash")})
 	return r
 }
