@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -52,7 +53,7 @@ func parseRecord(b string) (record, error) {
 		return record{}, fmt.Errorf("kernel message %.60q: priority: %w", b, err)
 	}
 	text, _, _ = strings.Cut(text, "\n")
-	return record{facility: int(priority >> 3), level: int(priority & 7), text: text}, nil
+	return record{facility: int(priority >> 3), level: int(priority & 7), text: unescape(text)}, nil
 }
 
 // noteworthy tells what belongs into a report: what the kernel itself finds worth
@@ -73,12 +74,34 @@ func (r record) mark(format string) (what string, ok bool) {
 	if !ok || !r.ours() {
 		return "", false
 	}
-	what, err := strconv.Unquote(unescape(quoted))
+	what, err := strconv.Unquote(quoted)
 	return what, err == nil
 }
 
-// unescape undoes what the kernel does to a backslash on the way out (msg_print_text).
-func unescape(s string) string { return strings.ReplaceAll(s, `\x5c`, `\`) }
+// unescape undoes what the kernel does to a backslash and to what is not printable
+// ASCII: each such byte comes as \xNN.
+func unescape(s string) string {
+	parts := strings.Split(s, `\x`)
+	for i, p := range parts[1:] {
+		n, err := strconv.ParseUint(p[:min(2, len(p))], 16, 8)
+		if err != nil || len(p) < 2 {
+			parts[i+1] = `\x` + p // the kernel makes no such thing
+			continue
+		}
+		parts[i+1] = string([]byte{byte(n)}) + p[2:]
+	}
+	return strings.Join(parts, "")
+}
+
+// oneLine is a text that can be shown anywhere.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+}
 
 // kmsg follows the kernel's log from now on. Where in it something stands, below
 // which of our marks, says what it came after.
@@ -148,7 +171,7 @@ func (k *kmsg) take(r record) {
 	} else if name, ok := r.mark(markModule); ok {
 		k.on.module(name, k.key)
 	} else if r.noteworthy() {
-		k.on.message(report.KernelMessage{Text: r.text, Phase: k.phase, AfterWrite: k.key})
+		k.on.message(report.KernelMessage{Text: oneLine(r.text), Phase: k.phase, AfterWrite: k.key})
 	}
 }
 

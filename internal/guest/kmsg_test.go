@@ -32,7 +32,7 @@ func FuzzParseRecord(f *testing.F) {
 	f.Add(`15,1,2,-;netns-verify: write "net/x"`)
 	f.Fuzz(func(t *testing.T, in string) {
 		r, err := parseRecord(in)
-		if err == nil && (r.level < 0 || r.level > 7 || strings.Contains(r.text, "\n")) {
+		if err == nil && (r.level < 0 || r.level > 7 || len(r.text) > len(in)) {
 			t.Errorf("%q was read as %+v", in, r)
 		}
 		_, _ = r.mark(child.Mark)
@@ -49,8 +49,20 @@ func TestPlaceInTheLogTells(t *testing.T) {
 		module: func(name, key string) { got = append(got, name+" after "+key) },
 	}}
 	ours := func(format, what string) record {
-		// The kernel gives a backslash back as \x5c.
-		return record{1, 7, strings.ReplaceAll(fmt.Sprintf(format, what), `\`, `\x5c`)}
+		// The kernel escapes it once more on the way out (msg_add_ext_text, printk.c).
+		var b strings.Builder
+		for _, c := range []byte(fmt.Sprintf(format, what)) {
+			if c < ' ' || c >= 127 || c == '\\' {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		r, err := parseRecord("15,1,2,-;" + b.String() + "\n")
+		if err != nil {
+			t.Error(err)
+		}
+		return r
 	}
 	for _, r := range []record{
 		{0, 4, "a warning"},
@@ -58,16 +70,16 @@ func TestPlaceInTheLogTells(t *testing.T) {
 		{0, 6, "nothing special"},
 		{0, 6, "deprecated sysctl"},
 		ours(child.Mark, "net/ipv4/conf/eth0.100/x"),
-		{0, 2, "BUG: it is"},
+		{0, 2, "BUG:\nit\x1bis"},
 		{1, 4, "some process is writing"},
-		ours(child.Mark, "net/\"\xff\\\n"),
+		ours(child.Mark, "net/\"é\xff\\\n"),
 		ours(markModule, "tcp_vegas"),
 		{0, 4, "netns-verify: phase \"made up\""},
 		{0, 4, "last"},
 	} {
 		k.take(r)
 	}
-	odd := "net/\"\xff\\\n"
+	odd := "net/\"é\xff\\\n"
 	if want := []string{
 		"a warning/modules/", "deprecated sysctl/forward/", "BUG: it is/forward/net/ipv4/conf/eth0.100/x",
 		"tcp_vegas after " + odd, `netns-verify: phase "made up"/forward/` + odd, "last/forward/" + odd,
