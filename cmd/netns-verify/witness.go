@@ -85,7 +85,7 @@ func (w *witness) partial() *report.Report {
 	}
 	r.Host.Modules = w.modules
 	if r.Host.KernelRelease == "" {
-		r.Host.KernelRelease, r.Host.KernelVersion = w.kernel.Release, w.kernel.Version
+		r.Host.KernelRelease, r.Host.KernelVersion, r.Host.Machine = w.kernel.Release, w.kernel.Version, "x86_64"
 	}
 	if w.writing != nil {
 		for _, k := range w.writing.Keys {
