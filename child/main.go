@@ -20,8 +20,8 @@ const (
 	fdReplies  = 4
 )
 
-// Main is the re-executed child. Its arguments are its role, the sysctl root
-// and the log level; it ends the process.
+// Main is the re-executed child. Its arguments are its role, the sysctl root, the
+// log level and where to mark writes (empty: nowhere); it ends the process.
 func Main(build string) {
 	log := zerolog.New(os.Stderr)
 	if err := run(build, &log); err != nil {
@@ -32,8 +32,8 @@ func Main(build string) {
 }
 
 func run(build string, log *zerolog.Logger) error {
-	if len(os.Args) != 4 {
-		return fmt.Errorf("%s is started by netns-verify itself, with a role, a root and a log level", Entry)
+	if len(os.Args) != 5 {
+		return fmt.Errorf("%s is started by netns-verify itself, with a role, a root, a log level and a file for marks", Entry)
 	}
 	if level, err := zerolog.ParseLevel(os.Args[3]); err == nil {
 		*log = log.Level(level)
@@ -46,7 +46,15 @@ func run(build string, log *zerolog.Logger) error {
 	replies := os.NewFile(fdReplies, "replies")
 	hello := protocol.Hello{Version: protocol.Version, Build: build, PID: os.Getpid(), NetNS: netns}
 	log.Debug().Uint64("netns", netns).Msg("child started")
-	return Serve(sysctl.NewProc(os.Args[2]), hello, requests, replies, *log)
+	var tree sysctl.Tree = sysctl.NewProc(os.Args[2])
+	if path := os.Args[4]; path != "" {
+		marks, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("open the kernel's log: %w", err)
+		}
+		tree = marked{tree, marks}
+	}
+	return Serve(tree, hello, requests, replies, *log)
 }
 
 // NetNS is the inode of the calling process's network namespace (namespaces(7)).

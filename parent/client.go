@@ -21,6 +21,8 @@ type client struct {
 	deadline time.Duration
 	pid      int
 	dead     bool
+
+	writing func([]sysctl.Key) // Options.Writing
 }
 
 // errDeadline is the cause of a call that took too long.
@@ -182,10 +184,12 @@ func (c *client) sweep() ([]sysctl.Change, error) {
 // perturb has a batch written; it returns the writes made so far with an error.
 func (c *client) perturb(items []protocol.Item) ([]write, error) {
 	most := map[string]int{}
-	for _, it := range items {
+	keys := make([]sysctl.Key, len(items))
+	for i, it := range items {
+		keys[i] = sysctl.Key(it.Key)
 		most[string(it.Key)] += len(it.Candidates) + len(it.Avoid)
 	}
-	return c.writes("perturb", protocol.Request{Perturb: &protocol.Perturb{Items: items}}, func(w write) bool {
+	return c.writes("perturb", keys, protocol.Request{Perturb: &protocol.Perturb{Items: items}}, func(w write) bool {
 		most[string(w.key)]--
 		return most[string(w.key)] >= 0
 	})
@@ -198,7 +202,7 @@ func (c *client) replay(ws []write) ([]write, error) {
 		m.Writes[i] = protocol.Assign{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.value)}
 	}
 	i := 0
-	done, err := c.writes("replay", protocol.Request{Replay: m}, func(w write) bool {
+	done, err := c.writes("replay", keysOf(ws), protocol.Request{Replay: m}, func(w write) bool {
 		i++
 		return i <= len(ws) && w.key == ws[i-1].key && w.value == ws[i-1].value
 	})
@@ -208,10 +212,13 @@ func (c *client) replay(ws []write) ([]write, error) {
 	return done, err
 }
 
-// writes collects the results of a request's writes; asked tells whether one
-// was asked for.
-func (c *client) writes(what string, req protocol.Request, asked func(write) bool) ([]write, error) {
+// writes collects the results of a request's writes to the keys; asked tells
+// whether one was asked for.
+func (c *client) writes(what string, keys []sysctl.Key, req protocol.Request, asked func(write) bool) ([]write, error) {
 	var ws []write
+	if c.writing != nil {
+		c.writing(keys)
+	}
 	err := c.call(what, req, func(r protocol.Reply) error {
 		if r.Write == nil {
 			return errors.New("an answer that is no write")

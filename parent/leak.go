@@ -72,6 +72,9 @@ func (l *leak) addEffects(effects []effect) {
 // logLeak is the one event of a leak.
 func (r *run) logLeak(l *leak) {
 	rep := r.reportLeak(l)
+	if r.o.Found != nil {
+		r.o.Found(rep)
+	}
 	r.log.Warn().Str("phase", string(r.phase)).Str("status", string(rep.Evidence.Status)).Str("via", rep.Via).
 		Func(func(e *zerolog.Event) {
 			if len(rep.Cause) > 0 {

@@ -33,6 +33,9 @@ type LinuxConfig struct {
 	// LogLevel is the children's (zerolog's names).
 	LogLevel string
 	Logger   zerolog.Logger
+	// Marks is the kernel's log (/dev/kmsg), where children then mark each write
+	// before they make it; empty for none.
+	Marks string
 }
 
 // Linux is the Machine under us.
@@ -92,7 +95,7 @@ func (l *Linux) start(role Role) (*Process, error) {
 	pipes.childEnds = []*os.File{requestsR, repliesW}
 
 	tail := &logTail{log: l.cfg.Logger.With().Str("role", string(role)).Logger()}
-	cmd := reexec.Command(l.cfg.Entry, string(role), l.cfg.Root, l.cfg.LogLevel)
+	cmd := reexec.Command(l.cfg.Entry, string(role), l.cfg.Root, l.cfg.LogLevel, l.cfg.Marks)
 	cmd.ExtraFiles = []*os.File{requestsR, repliesW}
 	cmd.Stderr = tail
 	cmd.WaitDelay = time.Second // a descendant may hold stderr open

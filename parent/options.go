@@ -5,6 +5,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -36,6 +37,11 @@ type Options struct {
 	Logger zerolog.Logger
 	// Progress, if not nil, is told where the run is, from one goroutine.
 	Progress func(Progress)
+	// Writing, if not nil, is told which keys a child is going to write, before it
+	// is asked to: whoever keeps that knows what was under way when all ends.
+	Writing func(keys []sysctl.Key)
+	// Found, if not nil, is given each leak once, as the report has it so far.
+	Found func(report.Leak)
 }
 
 // The defaults of Options.

@@ -160,7 +160,11 @@ func (r *run) warn(format string, args ...any) {
 }
 
 func (r *run) start(ctx context.Context, role Role) (*client, error) {
-	return startClient(ctx, r.m, role, r.o.Deadline)
+	c, err := startClient(ctx, r.m, role, r.o.Deadline)
+	if err == nil {
+		c.writing = r.o.Writing
+	}
+	return c, err
 }
 
 // stopped is the error of a run that was asked to stop.

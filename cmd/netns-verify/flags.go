@@ -16,7 +16,7 @@ import (
 	"github.com/netns-verify/netns-verify/parent"
 )
 
-// runFlags is what can be said to `run`.
+// runFlags is what can be said to `run`, and to `vm` of the runs inside.
 type runFlags struct {
 	json, verbose, quiet bool
 	format, output       string
@@ -33,6 +33,7 @@ type runFlags struct {
 	logFormat, logLevel  string
 }
 
+// register adds the flags that all kinds of runs have.
 func (f *runFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.SortFlags = false
@@ -56,7 +57,6 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.strict, "strict", false, "fail (exit status 3) where anything is left unproven")
 	fs.Var(&f.allowUntested, "allow-untested", "with --strict, accept untested keys that match `GLOB` (repeatable)")
 
-	fs.StringVar(&f.root, "root", sysctl.ProcRoot, "sysctl `DIR`, such as a tree of files for a try")
 	fs.StringVar(&f.logFormat, "log-format", "auto", "format of the log on stderr: auto (console on a terminal), json, console")
 	fs.StringVar(&f.logLevel, "log-level", "", "least `LEVEL` to log: trace, debug, info, warn, error (default info, on a terminal warn)")
 
@@ -81,7 +81,6 @@ func (f *runFlags) check() error {
 		{f.batchSize < 1, "--batch-size must be at least 1"},
 		{f.settle <= 0, "--settle must be more than 0, such as 300ms"},
 		{f.deadline <= 0, "--deadline must be more than 0, such as 30s"},
-		{f.root == "", "--root must not be empty"},
 		{len(f.allowUntested) > 0 && !f.strict, "--allow-untested means nothing without --strict"},
 	} {
 		if wrong.when {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
+	"github.com/netns-verify/netns-verify/internal/vm"
 )
 
 // readOnly is the error of a sysctl tree that cannot be written to.
@@ -26,6 +27,8 @@ func hint(err error) string {
 	var path *os.PathError
 	started := errors.As(err, &path) && path.Op == "fork/exec"
 	switch {
+	case errors.Is(err, vm.ErrNoQEMU):
+		return "install QEMU for x86: the package qemu-system-x86 on Debian and Ubuntu"
 	case started && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) && len(hostinfo.UserNamespaceLimits("/")) > 0):
 		s := "making a network namespace needs CAP_SYS_ADMIN (clone(2))"
 		if limits := hostinfo.UserNamespaceLimits("/"); len(limits) > 0 {

@@ -44,11 +44,29 @@ func (l logging) logger(w io.Writer, t terminal, runID string) (zerolog.Logger, 
 	if err != nil {
 		return zerolog.Nop(), err
 	}
-	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
-	if !l.json(t.is) {
-		w = zerolog.ConsoleWriter{Out: w, NoColor: !t.color, TimeFormat: time.TimeOnly, FieldsExclude: forMachines()}
+	return newLogger(l.form(w, t), level, runID), nil
+}
+
+// form turns log lines, which are JSON, into what goes to w.
+func (l logging) form(w io.Writer, t terminal) io.Writer {
+	if l.json(t.is) {
+		return w
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Str("run_id", runID).Logger(), nil
+	return zerolog.ConsoleWriter{Out: w, NoColor: !t.color, TimeFormat: time.TimeOnly, FieldsExclude: forMachines()}
+}
+
+func newLogger(w io.Writer, level zerolog.Level, runID string) zerolog.Logger {
+	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
+	return zerolog.New(w).Level(level).With().Timestamp().Str("run_id", runID).Logger()
+}
+
+// guestLogger is guest.Config's: its lines are given their form outside.
+func guestLogger(w io.Writer, level, runID string) zerolog.Logger {
+	l, err := zerolog.ParseLevel(level)
+	if err != nil {
+		l = zerolog.InfoLevel
+	}
+	return newLogger(w, l, runID)
 }
 
 // forMachines is the fields that the console leaves out: there, a leak is one

@@ -13,15 +13,21 @@ import (
 	"github.com/moby/sys/reexec"
 
 	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/guest"
 )
 
 func init() {
 	reexec.Register(child.Entry, func() { child.Main(build()) })
 	reexec.Register(child.DrainEntry, child.DrainMain)
+	reexec.Register(guest.ModprobePath, func() { os.Exit(guest.Modprobe(os.Args)) })
 }
 
 func main() {
 	if reexec.Init() {
+		return
+	}
+	if guest.Selected(os.Args) {
+		guest.Main(guest.Config{Build: build(), Entry: child.Entry, DrainEntry: child.DrainEntry, Logger: guestLogger})
 		return
 	}
 	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))

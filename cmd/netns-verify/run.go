@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 func runCommand(args []string, stdout, stderr *os.File) *cobra.Command {
@@ -24,9 +27,13 @@ put back afterwards, and the report says what could not be.`,
 			if err := f.check(); err != nil {
 				return err
 			}
+			if f.root == "" {
+				return errors.New("--root must not be empty")
+			}
 			return ended{newSession(f, args, stdout, stderr).run()}
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().StringVar(&f.root, "root", sysctl.ProcRoot, "sysctl `DIR`, such as a tree of files for a try")
 	return cmd
 }

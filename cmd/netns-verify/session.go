@@ -47,14 +47,10 @@ func newSession(f *runFlags, args []string, stdout, stderr *os.File) *session {
 // run does everything and returns the exit status. What there is to say has
 // been said by then.
 func (s *session) run() int {
-	if s.errs.is && !s.f.logging().json(true) && !s.f.quiet {
-		s.screen = newScreen(s.errs)
-	}
-	var err error
-	if s.log, err = s.f.logging().logger(s.stderr(), s.errs, s.id); err != nil {
+	if err := s.speak(); err != nil {
 		return s.fail(err)
 	}
-	ctx, stop := untilSignal(context.Background(), s.log)
+	ctx, stop := untilSignal(context.Background(), s.log, ": the host is put back first")
 	defer stop()
 
 	out, err := openOutput(s.f.output, s.out.file)
@@ -96,6 +92,15 @@ func (s *session) run() int {
 		return r.Run.ExitStatus
 	}
 	return s.publish(r, out)
+}
+
+// speak makes the log and, for a person at a terminal, the screen.
+func (s *session) speak() (err error) {
+	if s.errs.is && !s.f.logging().json(true) && !s.f.quiet {
+		s.screen = newScreen(s.errs)
+	}
+	s.log, err = s.f.logging().logger(s.stderr(), s.errs, s.id)
+	return err
 }
 
 // prepare makes sure that it is our turn and that there is something to write to.
@@ -158,27 +163,39 @@ func (s *session) ending(err, cause error) report.Ending {
 
 // publish writes the report and returns the exit status.
 func (s *session) publish(r *report.Report, out output) int {
-	onTerminal := s.out.is && s.f.output == ""
+	s.ended(r)
+	if err := s.write(out, func(f render.Format, page render.Options) error { return f.Write(out, r, page) }); err != nil {
+		return s.fail(err)
+	}
+	if s.screen != nil && !(s.onTerminal() && s.f.format == "text") {
+		_, _ = fmt.Fprint(s.errs.file, render.Verdict(r, s.page(s.errs))) // the report itself is elsewhere
+	}
+	return r.Run.ExitStatus
+}
+
+// onTerminal tells that the report goes there.
+func (s *session) onTerminal() bool { return s.out.is && s.f.output == "" }
+
+// write lays out what there is for where it goes, and makes it count.
+func (s *session) write(out output, what func(render.Format, render.Options) error) error {
 	page := s.page(terminal{})
-	if onTerminal {
+	if s.onTerminal() {
 		page = s.page(s.out)
 	}
 	format, err := render.Find(s.f.format)
 	if err == nil {
-		err = format.Write(out, r, page)
+		err = what(format, page)
 	}
 	if err == nil {
 		err = out.CloseAtomicallyReplace()
 	}
-	s.log.Info().Int("exit_status", r.Run.ExitStatus).Str("exit_reason", r.Run.ExitReason).
+	return err
+}
+
+// ended is the last event of a run.
+func (s *session) ended(r *report.Report) {
+	s.log.Info().Str("kernel", r.Host.KernelRelease).Int("exit_status", r.Run.ExitStatus).Str("exit_reason", r.Run.ExitReason).
 		Bool("complete", r.Run.Complete).Int("leaks", len(r.Leaks)).Int64("duration_ms", r.Run.DurationMS).Msg("run ended")
-	if err != nil {
-		return s.fail(err)
-	}
-	if s.screen != nil && !(onTerminal && s.f.format == "text") {
-		_, _ = fmt.Fprint(s.errs.file, render.Verdict(r, s.page(s.errs))) // the report itself is elsewhere
-	}
-	return r.Run.ExitStatus
 }
 
 // page is how a report is laid out for where it goes.

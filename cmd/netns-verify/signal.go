@@ -17,9 +17,9 @@ type signalled struct{ syscall.Signal }
 func (s signalled) Error() string { return "ended by " + unix.SignalName(s.Signal) }
 
 // untilSignal returns a context that the first of the signals that ask for an
-// end cancels, with signalled as the cause; later ones change nothing, because
-// the host is being put back. stop gives them their ordinary meaning again.
-func untilSignal(parent context.Context, log zerolog.Logger) (ctx context.Context, stop func()) {
+// end cancels, with signalled as the cause; later ones change nothing. first
+// says in the log what is being done before the end. stop gives them their ordinary meaning again.
+func untilSignal(parent context.Context, log zerolog.Logger, first string) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -38,12 +38,12 @@ func untilSignal(parent context.Context, log zerolog.Logger) (ctx context.Contex
 				return
 			case s := <-signals:
 				sig, _ := s.(syscall.Signal) // there is no other kind (os/signal)
-				what := "already stopping: the host is being put back"
+				what := "already stopping"
 				if ctx.Err() == nil {
 					cancel(signalled{sig})
-					what = "stopping: the host is put back first"
+					what = "stopping"
 				}
-				log.Warn().Str("signal", unix.SignalName(sig)).Msg(what)
+				log.Warn().Str("signal", unix.SignalName(sig)).Msg(what + first)
 			}
 		}
 	}()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/u-root/u-root/pkg/cpio"
@@ -29,6 +30,8 @@ type Contents struct {
 	Executable []byte
 	// Names are further absolute paths under which the guest has it, as links.
 	Names []string
+	// Files are further files, by absolute path.
+	Files map[string][]byte
 	// Modules may be nil: then there are no modules.
 	Modules *kmod.Set
 }
@@ -51,6 +54,9 @@ func Write(w io.Writer, in Contents) error {
 	a.put(file(Init, in.Executable, 0o755))
 	for _, name := range slices.Sorted(slices.Values(in.Names)) {
 		a.put(cpio.Symlink(name, Init))
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Files)) {
+		a.put(file(name, in.Files[name], 0o644))
 	}
 	if in.Modules != nil {
 		a.modules(in.Modules)

@@ -38,6 +38,9 @@ type Kernel struct {
 	image []byte
 }
 
+// Image is the kernel's image; it is not to be changed.
+func (k *Kernel) Image() []byte { return k.image }
+
 // WriteImage writes the image into a directory, for programs that want a path.
 func (k *Kernel) WriteImage(dir string) (path string, err error) {
 	path = filepath.Join(dir, "vmlinuz")

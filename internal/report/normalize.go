@@ -13,6 +13,8 @@ func (r *Report) Normalize() {
 	empty(&r.Run.Writers)
 	empty(&r.Run.NotRestored)
 	empty(&r.Warnings)
+	empty(&r.Host.Modules)
+	empty(&r.KernelMessages)
 	if r.Counts.Verdicts == nil {
 		r.Counts.Verdicts = map[Verdict]int{}
 	}

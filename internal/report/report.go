@@ -8,17 +8,21 @@ const SchemaVersion = "1.0"
 
 // Report is everything a run found out.
 type Report struct {
-	SchemaVersion string   `json:"schema_version"`
-	Tool          Tool     `json:"tool"`
-	Run           Run      `json:"run"`
-	Host          Host     `json:"host"`
-	Counts        Counts   `json:"counts"`
-	Leaks         []Leak   `json:"leaks"`
-	Unconfirmed   []Effect `json:"unconfirmed"`
-	Keys          []Key    `json:"keys"`
+	SchemaVersion string `json:"schema_version"`
+	Tool          Tool   `json:"tool"`
+	Run           Run    `json:"run"`
+	Host          Host   `json:"host"`
+	// VM is the machine that was made for the run; nil for the host's own kernel.
+	VM          *VM      `json:"vm,omitempty"`
+	Counts      Counts   `json:"counts"`
+	Leaks       []Leak   `json:"leaks"`
+	Unconfirmed []Effect `json:"unconfirmed"`
+	Keys        []Key    `json:"keys"`
 	// Plan is what would be written; only for a dry run.
-	Plan     []Planned `json:"plan,omitempty"`
-	Warnings []string  `json:"warnings"`
+	Plan []Planned `json:"plan,omitempty"`
+	// KernelMessages is what the kernel complained about meanwhile; only in a VM.
+	KernelMessages []KernelMessage `json:"kernel_messages"`
+	Warnings       []string        `json:"warnings"`
 }
 
 // Tool says which build wrote the report.
@@ -49,6 +53,9 @@ type Run struct {
 	SettleMS         int64 `json:"settle_ms"`
 	// Phase is the last phase reached; "report" where all were.
 	Phase string `json:"phase"`
+	// Writing is the keys that were about to be written when all ended, where a
+	// virtual machine did not live to report.
+	Writing []string `json:"writing,omitempty"`
 	// Complete is false where anything was left untested or unexplained.
 	Complete   bool   `json:"complete"`
 	ExitStatus int    `json:"exit_status"`
@@ -83,6 +90,8 @@ type Host struct {
 	OtherNamespaces int `json:"other_namespaces"`
 	// VirtualMachine tells that the kernel runs under a hypervisor that shows itself.
 	VirtualMachine bool `json:"virtual_machine"`
+	// Modules is what a run that looks after them knows of kernel modules.
+	Modules []Module `json:"modules"`
 }
 
 // Planned is one key of a dry run's plan.

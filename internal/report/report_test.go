@@ -75,7 +75,7 @@ func TestNormalize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"leaks", "unconfirmed", "keys", "warnings", "arguments", "writers", "not_restored", "attempts", "cause", "effects", "candidates", "verdicts"} {
+	for _, name := range []string{"leaks", "unconfirmed", "keys", "warnings", "arguments", "writers", "not_restored", "attempts", "cause", "effects", "candidates", "verdicts", "modules", "kernel_messages"} {
 		if strings.Contains(string(text), `"`+name+`":null`) {
 			t.Errorf("%s is null", name)
 		}

@@ -54,15 +54,27 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		if seed%8 == 7 { // two of them find the same
 			opts.Writers = []parent.Writer{parent.WriterUserNS, parent.WriterRoot}
 		}
+		var announced []sysctl.Key
+		var found int
+		opts.Writing = func(keys []sysctl.Key) { announced = append(announced, keys...) }
+		opts.Found = func(report.Leak) { found++ }
 		before := k.Snapshot()
 		r, err := parent.Run(context.Background(), k, opts)
 		synctest.Wait()
-		o = outcome{truth: truth, log: k.Log(), report: r}
+		o.truth, o.log, o.report = truth, k.Log(), r
 		if r == nil {
 			o.violations = []string{fmt.Sprintf("no report: %v", err)}
 			return
 		}
 		o.violations = Check(truth, o.log, r, before, k.Snapshot())
+		for _, w := range o.log.Writes {
+			if !slices.Contains(announced, w.Key) {
+				o.violations = append(o.violations, fmt.Sprintf("the write of %s was not announced", w.Key))
+			}
+		}
+		if found != len(r.Leaks) {
+			o.violations = append(o.violations, fmt.Sprintf("%d leaks were told of, the report has %d", found, len(r.Leaks)))
+		}
 		if err != nil {
 			o.violations = append(o.violations, fmt.Sprintf("the run failed: %v", err))
 		}

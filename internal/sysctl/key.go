@@ -87,6 +87,16 @@ type Glob struct{ pattern, text string }
 // String is the pattern as it was given.
 func (g Glob) String() string { return g.text }
 
+// MarshalText and UnmarshalText carry a pattern as it was given
+// (encoding.TextMarshaler).
+func (g Glob) MarshalText() ([]byte, error) { return []byte(g.text), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler with ParseGlob.
+func (g *Glob) UnmarshalText(b []byte) (err error) {
+	*g, err = ParseGlob(string(b))
+	return err
+}
+
 // ParseGlob reads a pattern in either form of a key. A pattern without
 // wildcards also matches everything below it.
 func ParseGlob(s string) (Glob, error) {

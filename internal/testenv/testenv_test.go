@@ -12,3 +12,5 @@ func TestRequired(t *testing.T) {
 }
 
 func TestNeedNetNS(t *testing.T) { NeedNetNS(t) }
+
+func TestNeedVM(t *testing.T) { NeedVM(t, "6.1-cloud") }

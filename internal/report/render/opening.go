@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/report"
 )
@@ -22,9 +23,24 @@ func Opening(r *report.Report, root string, o Options) string {
 		p.field("what", "write every sysctl below net/ in fresh network namespaces, see who else notices, put back what leaks to the host")
 		p.field("to stop", "Ctrl-C; the host is put back, and what was learnt is reported")
 	}
-	p.field("to repeat", fmt.Sprintf("--seed %d draws the same orders", r.Run.Seed))
+	p.repeat(r.Run.Seed)
 	for _, w := range r.Warnings {
 		p.field("warning", w)
 	}
 	return p.String()
+}
+
+// OpeningVM is the same for kernels in virtual machines.
+func OpeningVM(tool report.Tool, kernels []string, seed uint64, o Options) string {
+	p := newPage(o)
+	p.section(p.strong, tool.Name, tool.Version)
+	p.field("where", "virtual machines of QEMU: "+strings.Join(kernels, ", "))
+	p.field("what", "boot the kernel, load modules, write every sysctl below net/ in fresh network namespaces, see who else notices")
+	p.field("to stop", "Ctrl-C; nothing outside of the machine is written to")
+	p.repeat(seed)
+	return p.String()
+}
+
+func (p *page) repeat(seed uint64) {
+	p.field("to repeat", fmt.Sprintf("--seed %d draws the same orders", seed))
 }

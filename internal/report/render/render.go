@@ -33,13 +33,15 @@ const DefaultWidth = 80
 type Format struct {
 	Name  string
 	Write func(w io.Writer, r *report.Report, o Options) error
+	// WriteAll writes the reports of several kernels.
+	WriteAll func(w io.Writer, rs []*report.Report, o Options) error
 }
 
 // Formats lists what Find finds, the default first.
 func Formats() []Format {
 	return []Format{
-		{"text", Text},
-		{"json", JSON},
+		{"text", Text, TextAll},
+		{"json", JSON, JSONAll},
 	}
 }
 

@@ -44,6 +44,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+func TestSeveral(t *testing.T) {
+	rs := []*report.Report{samples()["clean"], samples()["died"], samples()["leaks"]}
+	for i, r := range rs {
+		r.Host.KernelRelease = []string{"5.10.0-32-cloud-amd64", "6.1.0", "7.3-rc7"}[i]
+	}
+	for _, f := range Formats() {
+		var got bytes.Buffer
+		if err := f.WriteAll(&got, rs, Options{Quiet: true}); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "several."+f.Name, got.String())
+		if err := f.WriteAll(full{}, rs, Options{}); !errors.Is(err, errFull) {
+			t.Errorf("%s: got %v", f.Name, err)
+		}
+	}
+	golden(t, "vm.opening.txt", OpeningVM(rs[0].Tool, []string{"5.10.0-32-cloud-amd64", "6.1.0"}, 42, Options{}))
+}
+
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)

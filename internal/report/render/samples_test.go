@@ -10,7 +10,7 @@ import (
 
 func samples() map[string]*report.Report {
 	return map[string]*report.Report{
-		"leaks": leaks(), "clean": clean(), "incomplete": incomplete(), "partial": partial(), "dryrun": dryRun(),
+		"leaks": leaks(), "clean": clean(), "incomplete": incomplete(), "partial": partial(), "dryrun": dryRun(), "vm": inVM(), "died": died(),
 	}
 }
 
@@ -146,5 +146,32 @@ func dryRun() *report.Report {
 	}
 	r.Normalize()
 	r.Conclude(report.Ending{})
+	return r
+}
+
+func inVM() *report.Report {
+	r := leaks()
+	r.VM = &report.VM{Accel: "tcg", MemoryMB: 512, Boots: 1, BootMS: 2345}
+	r.Host.Modules = []report.Module{
+		{Name: "nf_conntrack", LoadedBy: report.LoadedByUs},
+		{Name: "x25", LoadedBy: report.LoadedByUs, Error: "EPERM"},
+		{Name: "tcp_vegas", LoadedBy: report.LoadedByKernel, AfterWrite: "net/ipv4/tcp_congestion_control"},
+	}
+	r.KernelMessages = []report.KernelMessage{
+		{Text: "x25: loading out-of-tree module taints kernel.", Phase: "modules"},
+		{Text: "WARNING: CPU: 0 PID: 77 at net/sysctl_net.c:155 ensure_safe_net_sysctl+0x0/0x0", Phase: "forward", AfterWrite: "net/ipv4/conf/eth0.100/x"},
+	}
+	r.Normalize()
+	r.Conclude(report.Ending{})
+	return r
+}
+
+func died() *report.Report {
+	r := base()
+	r.VM = &report.VM{Accel: "tcg", MemoryMB: 512, Boots: 1, BootMS: 2345}
+	r.Run.Phase, r.Counts = "forward", report.Counts{}
+	r.Run.Writing = []string{"net/ipv4/conf/eth0.100/x", "net/core/somaxconn", "net/c", "net/d", "net/e", "net/f", "net/g", "net/h"}
+	r.Normalize()
+	r.Conclude(report.Ending{Err: errors.New("the guest's kernel panicked without a last word: sysrq triggered crash")})
 	return r
 }

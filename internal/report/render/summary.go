@@ -17,6 +17,12 @@ func worstFirst() []report.Verdict {
 
 func (p *page) summary(r *report.Report) {
 	p.section(p.strong, "SUMMARY", fmt.Sprintf("Linux %s %s, seed %d", r.Host.KernelRelease, r.Host.Machine, r.Run.Seed))
+	if r.VM != nil {
+		p.field("machine", machine(r))
+	}
+	if len(r.Run.Writing) > 0 {
+		p.writing(r.Run)
+	}
 	c := r.Counts
 	keys := fmt.Sprintf("%d on the host, %d in a fresh namespace, %d writable there", c.HostKeys, c.ChildKeys, c.Writable)
 	if r.Run.DryRun {
@@ -27,7 +33,9 @@ func (p *page) summary(r *report.Report) {
 		p.verdicts(c)
 		p.field("run", fmt.Sprintf("%s, %s, %s, %.1f s", plural(r.Run.Passes, "pass"),
 			plural(r.Run.Batches, "batch"), plural(r.Run.Replays, "replay"), float64(r.Run.DurationMS)/1000))
-		p.field("host", restored(r))
+		if r.VM == nil { // such a machine is gone
+			p.field("host", restored(r))
+		}
 	}
 	for _, w := range r.Warnings {
 		p.field("warning", w)
@@ -83,13 +91,13 @@ func (p *page) next(r *report.Report, o Options) {
 			lost++
 		}
 	}
-	add(lost > 0, "put back by hand (sysctl -w) what is not as it was found, or reboot")
+	add(lost > 0 && r.VM == nil, "put back by hand (sysctl -w) what is not as it was found, or reboot")
 	add(len(r.Leaks) > unknown, "see whether a newer kernel fixes what is known")
 	add(unknown > 0, fmt.Sprintf("report what is not known yet (%s): netns-verify run --json has all the evidence", plural(unknown, "leak")))
 	add(len(r.Unconfirmed) > 0, "run it again while nothing else changes sysctls")
 	add(reasons[report.ReasonOneWay] > 0, "--allow-one-way also writes what cannot be put back until reboot")
 	add(reasons[report.ReasonStopped] > 0 && !r.Run.DryRun, fmt.Sprintf("run it again to the end; --seed %d repeats the order", r.Run.Seed))
-	add(!r.Run.Complete && !r.Run.DryRun && !o.Verbose, "--verbose lists every key and attempt")
+	add(!r.Run.Complete && !r.Run.DryRun && !o.Verbose && len(r.Keys) > 0, "--verbose lists every key and attempt")
 	if len(todo) == 0 {
 		return
 	}

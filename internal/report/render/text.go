@@ -25,6 +25,7 @@ func Text(w io.Writer, r *report.Report, o Options) error {
 	p.notRestored(r, o)
 	if !o.Quiet {
 		p.unconfirmed(r, o)
+		p.kernel(r, o)
 		p.untested(r, o)
 		if o.Verbose {
 			p.keys(r, o)

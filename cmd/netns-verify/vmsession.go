@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/moby/sys/reexec"
+
+	"github.com/netns-verify/netns-verify/internal/guest"
+	"github.com/netns-verify/netns-verify/internal/guestlink"
+	"github.com/netns-verify/netns-verify/internal/initramfs"
+	"github.com/netns-verify/netns-verify/internal/kernel"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/report/render"
+	"github.com/netns-verify/netns-verify/internal/vm"
+)
+
+// guestExecutable is what becomes init in a guest; tests put faulty ones here.
+var guestExecutable = reexec.Self()
+
+// vmSession is one `vm`: a session for each kernel, in a machine of its own.
+type vmSession struct {
+	*session
+	f       *vmFlags
+	qemu    *vm.QEMU
+	init    []byte
+	console io.Writer
+}
+
+func newVMSession(f *vmFlags, args []string, stdout, stderr *os.File) *vmSession {
+	s := newSession(&f.runFlags, args, stdout, stderr)
+	return &vmSession{session: s, f: f}
+}
+
+// run does everything and returns the exit status, of several the worst.
+func (v *vmSession) run() int {
+	if err := v.speak(); err != nil {
+		return v.fail(err)
+	}
+	ctx, stop := untilSignal(context.Background(), v.log, "")
+	defer stop()
+	out, err := openOutput(v.f.output, v.out.file)
+	if err != nil {
+		return v.fail(err)
+	}
+	defer func() { _ = out.Cleanup() }() // after the report is in place there is nothing to clean up
+	kernels, err := v.prepare()
+	if err != nil {
+		return v.fail(err)
+	}
+	if c, ok := v.console.(io.Closer); ok {
+		defer func() { _ = c.Close() }()
+	}
+	v.open(kernels)
+	reports := v.all(ctx, kernels)
+	stop() // from here on, signals may end us
+	if v.screen != nil {
+		v.screen.close()
+		_, _ = fmt.Fprintln(v.errs.file)
+	}
+	if len(reports) == 1 {
+		return v.publish(reports[0], out)
+	}
+	return v.publishAll(reports, out)
+}
+
+// prepare reads everything that guests are made of, before the first is.
+func (v *vmSession) prepare() ([]*kernel.Kernel, error) {
+	v.qemu = &vm.QEMU{Accel: vm.Accel(v.f.accel), Build: build(), Logger: v.log}
+	if err := v.qemu.Check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if v.init, err = os.ReadFile(guestExecutable); err == nil {
+		err = initramfs.Check(v.init)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read our own executable: %w", err)
+	}
+	if v.f.keepConsole != "" {
+		if v.console, err = os.Create(v.f.keepConsole); err != nil {
+			return nil, fmt.Errorf("keep the console: %w", err)
+		}
+	}
+	kernels, err := v.kernels()
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range v.f.extra {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read module: %w", err)
+		}
+		for _, k := range kernels {
+			if err := k.Modules.AddExtra(path, data); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return kernels, nil
+}
+
+func (v *vmSession) kernels() (all []*kernel.Kernel, err error) {
+	for _, files := range v.f.kernels {
+		k, err := kernel.FromFiles(files.image, files.modules)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, k)
+	}
+	if len(v.f.debs) > 0 {
+		found, err := kernel.FromPackages(v.f.debs...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	for _, k := range all {
+		if k.Arch != "amd64" {
+			return nil, fmt.Errorf("%s: it is for %s, and virtual machines are for amd64 so far", k.Name, k.Arch)
+		}
+	}
+	return all, nil
+}
+
+// open says what is about to happen.
+func (v *vmSession) open(kernels []*kernel.Kernel) {
+	var names []string
+	for _, k := range kernels {
+		names = append(names, k.Name)
+	}
+	if v.screen != nil {
+		_, _ = fmt.Fprintln(v.screen, render.OpeningVM(tool(), names, v.f.seed, v.page(v.errs)))
+	}
+	v.log.Info().Str("version", tool().Version).Str("commit", tool().Commit).Strs("kernels", names).
+		Uint64("seed", v.f.seed).Strs("arguments", v.args).Msg("run started")
+}
+
+// all boots the kernels, some at a time, and has one report for each, in order.
+func (v *vmSession) all(ctx context.Context, kernels []*kernel.Kernel) []*report.Report {
+	reports := make([]*report.Report, len(kernels))
+	var working sync.WaitGroup
+	free := make(chan struct{}, v.f.jobs)
+	for i, k := range kernels {
+		free <- struct{}{}
+		working.Go(func() {
+			reports[i] = v.one(ctx, k)
+			<-free
+		})
+	}
+	working.Wait()
+	return reports
+}
+
+// one does a run in a machine with one kernel. Whatever becomes of it, there is a
+// report.
+func (v *vmSession) one(ctx context.Context, k *kernel.Kernel) *report.Report {
+	began := time.Now()
+	w := &witness{vmSession: v, kernel: k}
+	g, err := v.guest(k)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	result := &vm.Result{}
+	if err == nil {
+		w.booting()
+		result, err = v.qemu.Boot(ctx, g, w.hear)
+	}
+	r := w.partial()
+	if f := result.Final; f != nil && f.Report != nil {
+		r = f.Report
+	}
+	if f := result.Final; f != nil && f.Error != "" {
+		err = errors.Join(err, errors.New(f.Error))
+	}
+	r.Tool = tool()
+	r.VM = &report.VM{Accel: string(result.Accel), MemoryMB: v.f.memory.mib(), Boots: 1, BootMS: result.Boot.Milliseconds()}
+	r.Run.ID, r.Run.Started, r.Run.Arguments = v.id, began.UTC(), v.args
+	r.Run.DurationMS = time.Since(began).Milliseconds()
+	r.Normalize()
+	end := v.ending(err, context.Cause(ctx))
+	r.Conclude(end)
+	if err != nil && end.Signal == 0 {
+		v.complainOf(k, err, result.Console)
+	}
+	return r
+}
+
+// guest is a machine with the kernel, our binary, modules, and the order to run.
+func (v *vmSession) guest(k *kernel.Kernel) (vm.Guest, error) {
+	o := v.f.options()
+	order, err := json.Marshal(guestlink.Order{Run: &guestlink.Run{
+		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
+		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
+		LogLevel: v.log.GetLevel().String(), RunID: v.id,
+	}})
+	if err != nil {
+		return vm.Guest{}, fmt.Errorf("write the guest's order: %w", err)
+	}
+	var archive bytes.Buffer
+	err = initramfs.Write(&archive, initramfs.Contents{
+		Executable: v.init, Names: []string{guest.ModprobePath}, Modules: k.Modules,
+		Files: map[string][]byte{guestlink.OrderPath: order},
+	})
+	if err != nil {
+		return vm.Guest{}, err
+	}
+	g := v.f.guest()
+	g.Kernel, g.Initramfs, g.Console = k.Image(), archive.Bytes(), v.console
+	return g, nil
+}
+
+// complainOf says what became of one kernel's guest, with the end of its console.
+func (v *vmSession) complainOf(k *kernel.Kernel, err error, console []string) {
+	if v.f.logging().json(v.errs.is) {
+		v.log.Error().Str("kernel", k.Name).Str("error", withErrno(err)).Strs("console", console).Msg("could not verify")
+		return
+	}
+	w := v.stderr()
+	if len(console) > 0 {
+		_, _ = fmt.Fprintf(w, "the end of the console of %s:\n", k.Name)
+		for _, line := range console {
+			_, _ = fmt.Fprintf(w, "  | %s\n", line)
+		}
+	}
+	_, _ = fmt.Fprintf(w, "%s: could not verify %s: %s\n", name, k.Name, withErrno(err))
+}
+
+// publishAll writes several reports and returns the worst exit status, which is
+// the highest: ended by a signal, not verified, leak, nothing.
+func (v *vmSession) publishAll(rs []*report.Report, out output) int {
+	worst := report.ExitClean
+	for _, r := range rs {
+		v.ended(r)
+		worst = max(worst, r.Run.ExitStatus)
+	}
+	err := v.write(out, func(f render.Format, page render.Options) error { return f.WriteAll(out, rs, page) })
+	if err != nil {
+		return v.fail(err)
+	}
+	if v.screen != nil && !(v.onTerminal() && v.f.format == "text") {
+		_, _ = fmt.Fprint(v.errs.file, render.Table(rs, v.page(v.errs)))
+	}
+	return worst
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"github.com/netns-verify/netns-verify/internal/guestlink"
+	"github.com/netns-verify/netns-verify/internal/kernel"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/parent"
+)
+
+// phaseBoot is before a guest's first word; its other phases are its own.
+const phaseBoot parent.Phase = "boot"
+
+// maxWitnessed bounds what is kept of a guest's messages, in case it does not stop.
+const maxWitnessed = 10_000
+
+// witness hears what a guest says: it shows how it gets on, and remembers what
+// there is to report if the guest does not live to do so itself.
+type witness struct {
+	*vmSession
+	kernel *kernel.Kernel
+
+	phase   parent.Phase
+	host    report.Host
+	modules []report.Module
+	said    []report.KernelMessage
+	leaks   []report.Leak
+	writing *guestlink.Writing
+}
+
+func (w *witness) booting() {
+	w.progress(parent.Progress{Phase: phaseBoot, Doing: w.kernel.Name + ": waiting for its first word"})
+}
+
+// hear takes one message.
+func (w *witness) hear(m guestlink.Message) {
+	switch {
+	case m.Hello != nil:
+		w.log.Info().Str("kernel", w.kernel.Name).Msg("guest is up")
+	case m.Host != nil:
+		w.host = *m.Host
+	case m.Progress != nil:
+		p := m.Progress
+		w.progress(parent.Progress{Phase: parent.Phase(p.Phase), Done: p.Done, Total: p.Total, Doing: p.Doing, Leaks: p.Leaks})
+	case m.Writing != nil:
+		w.writing = m.Writing
+	case m.Log != nil:
+		w.pass(m.Log.Line)
+	case m.Module != nil:
+		remember(&w.modules, *m.Module)
+	case m.Kernel != nil:
+		remember(&w.said, *m.Kernel)
+	case m.Leak != nil:
+		remember(&w.leaks, *m.Leak)
+	}
+}
+
+func remember[T any](list *[]T, v T) {
+	if len(*list) < maxWitnessed {
+		*list = append(*list, v)
+	}
+}
+
+func (w *witness) progress(p parent.Progress) {
+	if p.Phase != w.phase {
+		w.writing = nil // nothing of it is under way any more
+	}
+	w.phase = p.Phase
+	if w.screen != nil && w.f.jobs == 1 {
+		w.screen.progress(p)
+	}
+}
+
+// pass gives a line of the guest's log the form of ours.
+func (w *witness) pass(line []byte) {
+	to := w.f.logging().form(w.stderr(), w.errs)
+	_, _ = to.Write(append(line, '\n')) // as a logger would
+}
+
+// partial is a report of all that was said until now.
+func (w *witness) partial() *report.Report {
+	o := w.f.options()
+	r := &report.Report{
+		Host: w.host, Leaks: w.leaks, KernelMessages: w.said,
+		Run: report.Run{Seed: o.Seed, DryRun: o.DryRun, SettleMS: o.Settle.Milliseconds(), Phase: string(w.phase)},
+	}
+	r.Host.Modules = w.modules
+	if r.Host.KernelRelease == "" {
+		r.Host.KernelRelease, r.Host.KernelVersion, r.Host.Machine = w.kernel.Release, w.kernel.Version, "x86_64"
+	}
+	if w.writing != nil {
+		for _, k := range w.writing.Keys {
+			r.Run.Writing = append(r.Run.Writing, string(k))
+		}
+	}
+	return r
+}

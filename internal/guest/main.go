@@ -1,0 +1,229 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"slices"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/guestlink"
+	"github.com/netns-verify/netns-verify/internal/hostinfo"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// PhaseModules comes before those of a run (parent.Phase).
+const PhaseModules = "modules"
+
+// Config is what cmd knows and a guest needs.
+type Config struct {
+	// Build identifies this binary.
+	Build string
+	// Entry and DrainEntry are parent.LinuxConfig's.
+	Entry, DrainEntry string
+	// Logger makes the logger, of a level by zerolog's name.
+	Logger func(w io.Writer, level, runID string) zerolog.Logger
+}
+
+// Main is the guest's life. It powers the machine off and returns only if that
+// fails; the kernel panics when its first process ends, and so it is over too.
+func Main(c Config) {
+	if err := c.live(); err != nil {
+		fmt.Fprintf(os.Stderr, "netns-verify guest: %v\n", err) // the console
+	}
+	unix.Sync()
+	err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	fmt.Fprintf(os.Stderr, "netns-verify guest: power off: %v\n", err)
+}
+
+// live says hello, does what there is to do and says how it went. An error means
+// that it could not be said.
+func (c Config) live() error {
+	if err := mount("devtmpfs", "/dev"); err != nil {
+		return err
+	}
+	line, err := openPort()
+	if err != nil {
+		return err
+	}
+	out := guestlink.NewSender(line)
+	if err := out.Send(guestlink.Message{Hello: &guestlink.Hello{Version: guestlink.Version, Build: c.Build}}); err != nil {
+		return err
+	}
+	r, err := c.obey(out)
+	final := &guestlink.Final{Report: r}
+	if err != nil {
+		final.Error = err.Error()
+	}
+	if err := out.Send(guestlink.Message{Final: final}); err != nil {
+		return err
+	}
+	return line.drain()
+}
+
+// obey carries out the order. A panic is an error like others.
+func (c Config) obey(out *guestlink.Sender) (r *report.Report, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "%v\n%s", p, debug.Stack()) // the console
+			err = fmt.Errorf("panic in the guest: %v", p)
+		}
+	}()
+	for _, fs := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"}} {
+		if err := mount(fs.kind, fs.at); err != nil {
+			return nil, err
+		}
+	}
+	order, err := readOrder(guestlink.OrderPath)
+	if err != nil {
+		return nil, err
+	}
+	if order.Run.Build != c.Build {
+		return nil, fmt.Errorf("the order is for build %q, this is %q", order.Run.Build, c.Build)
+	}
+	g := &life{Config: c, out: out, order: order.Run, log: c.Logger(logWriter{out}, order.Run.LogLevel, order.Run.RunID)}
+	return g.run()
+}
+
+func readOrder(path string) (o guestlink.Order, err error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = protocol.Decode(b, &o)
+	}
+	if err != nil {
+		return o, fmt.Errorf("read the order: %w", err)
+	}
+	return o, nil
+}
+
+// life is a guest that knows what to do.
+type life struct {
+	Config
+	out   *guestlink.Sender
+	order *guestlink.Run
+	log   zerolog.Logger
+
+	phase    string
+	kernel   *kmsg // nil where its log cannot be followed
+	warnings []string
+}
+
+// run prepares the machine and does the run.
+func (g *life) run() (*report.Report, error) {
+	heard := &heard{on: func(m report.KernelMessage) { g.send(guestlink.Message{Kernel: &m}) }}
+	mods, err := newModules(func(m report.Module) { g.send(guestlink.Message{Module: &m}) }, func(name string) { g.mark(markModule, name) })
+	if err != nil {
+		return nil, err
+	}
+	g.kernel, err = followKmsg(PhaseModules, kmsgEvents{message: heard.add, module: mods.followed})
+	g.warn(err)
+	g.progress(guestlink.Progress{Phase: PhaseModules})
+	if err := answerKernel(mods.request); err != nil {
+		g.warn(fmt.Errorf("writes that make the kernel load modules look harmless: %w", err))
+	}
+	mods.boot(func(done, total int) {
+		g.progress(guestlink.Progress{Phase: PhaseModules, Done: done, Total: total})
+	})
+	host, warnings := hostinfo.Read("/")
+	g.send(guestlink.Message{Host: &host})
+
+	r, rerr := g.verify()
+	if g.kernel != nil {
+		g.warn(g.kernel.stop())
+	}
+	host.Modules = mods.report()
+	r.Host, r.Warnings = host, slices.Concat(g.warnings, warnings, r.Warnings)
+	r.KernelMessages = heard.report()
+	r.Normalize()
+	r.Conclude(report.Ending{Err: rerr})
+	return r, rerr
+}
+
+func (g *life) verify() (*report.Report, error) {
+	m, err := parent.NewLinux(parent.LinuxConfig{
+		Root: sysctl.ProcRoot, Entry: g.Entry, DrainEntry: g.DrainEntry, Build: g.Build,
+		LogLevel: g.order.LogLevel, Logger: g.log, Marks: g.marks(),
+	})
+	if err != nil {
+		return &report.Report{}, err
+	}
+	defer m.Close()
+	return parent.Run(context.Background(), m, parent.Options{
+		Seed: g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
+		AllowOneWay: g.order.AllowOneWay, DryRun: g.order.DryRun, Settle: g.order.Settle, Deadline: g.order.Deadline,
+		Logger: g.log,
+		Progress: func(p parent.Progress) {
+			g.progress(guestlink.Progress{Phase: string(p.Phase), Done: p.Done, Total: p.Total, Doing: p.Doing, Leaks: p.Leaks})
+		},
+		Writing: g.writing,
+		Found:   func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
+	})
+}
+
+func (g *life) writing(keys []sysctl.Key) {
+	m := &guestlink.Writing{Phase: g.phase, Keys: make([]protocol.Bytes, len(keys))}
+	for i, k := range keys {
+		m.Keys[i] = protocol.Bytes(k)
+	}
+	g.send(guestlink.Message{Writing: m})
+}
+
+func (g *life) progress(p guestlink.Progress) {
+	if p.Phase != g.phase {
+		g.phase = p.Phase
+		g.mark(markPhase, p.Phase)
+	}
+	g.send(guestlink.Message{Progress: &p})
+}
+
+// mark puts a line into the kernel's log, by which what follows can be told.
+func (g *life) mark(format, what string) {
+	if g.kernel != nil {
+		_ = g.kernel.mark(format, what) // what is lost is a hint
+	}
+}
+
+// marks is where children put theirs.
+func (g *life) marks() string {
+	if g.kernel == nil {
+		return ""
+	}
+	return kmsgDevice
+}
+
+// warn keeps a warning for the report; nil is none.
+func (g *life) warn(err error) {
+	if err != nil {
+		g.warnings = append(g.warnings, err.Error())
+	}
+}
+
+// send sends what is not worth failing for: if the line does not work, the final
+// message will say so by not coming.
+func (g *life) send(m guestlink.Message) { _ = g.out.Send(m) }
+
+// logWriter sends what a logger writes: one line at a time (zerolog.New).
+type logWriter struct{ out *guestlink.Sender }
+
+func (w logWriter) Write(line []byte) (int, error) {
+	return len(line), w.out.Send(guestlink.Message{Log: &guestlink.Log{Line: line}})
+}
+
+func mount(kind, at string) error {
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return err
+	}
+	// What Selected, or the kernel (CONFIG_DEVTMPFS_MOUNT), has mounted is as good.
+	if err := unix.Mount(kind, at, kind, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("mount %s: %w", at, err)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package vm
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"unicode"
+)
+
+const (
+	tailLines = 50
+	maxLine   = 1 << 10
+)
+
+// console keeps the last lines of what was written to it, and passes everything
+// on to keep.
+type console struct {
+	keep io.Writer
+	part []byte
+	last []string
+	err  error // of keep
+}
+
+func (c *console) Write(b []byte) (int, error) {
+	if c.keep != nil && c.err == nil {
+		_, c.err = c.keep.Write(b)
+	}
+	c.part = append(c.part, b...)
+	for {
+		line, rest, ok := bytes.Cut(c.part, []byte("\n"))
+		switch {
+		case ok:
+			c.part = rest
+		case len(c.part) > maxLine:
+			line, c.part = c.part, nil
+		default:
+			return len(b), nil
+		}
+		c.line(line)
+	}
+}
+
+func (c *console) line(line []byte) {
+	text := printable(string(line[:min(len(line), maxLine)]))
+	if text == "" {
+		return
+	}
+	if c.last = append(c.last, text); len(c.last) > tailLines {
+		c.last = c.last[1:]
+	}
+}
+
+// tail is the last lines; nothing is written any more.
+func (c *console) tail() []string {
+	c.line(c.part)
+	c.part = nil
+	return c.last
+}
+
+// printable drops what could move the cursor of the terminal that it is shown on.
+func printable(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return -1
+	}, s))
+}
+
+// panicked is what the kernel called its panic, or "".
+func panicked(lines []string) string {
+	for _, line := range lines {
+		if _, why, ok := strings.Cut(line, "Kernel panic - not syncing: "); ok {
+			return why
+		}
+	}
+	return ""
+}

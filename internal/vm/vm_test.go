@@ -1,0 +1,108 @@
+package vm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/internal/guestlink"
+)
+
+func TestArgv(t *testing.T) {
+	files := make([]*os.File, 4)
+	for i := range files {
+		files[i] = os.NewFile(uintptr(1000+i), fmt.Sprint(i))
+	}
+	var fds descriptors
+	for _, tc := range []struct {
+		device device
+		want   string
+	}{
+		{board{TCG, 512, 2}, "-no-user-config -nodefaults -machine q35,vmport=off,smbus=off,sata=off,usb=off,accel=tcg -cpu max -smp 2 -m 512M -display none -nic none -no-reboot"},
+		{serial{"console", files[0]}, "-add-fd fd=3,set=3 -chardev file,id=console,path=/dev/fdset/3,append=on -serial chardev:console"},
+		{serial{"result", files[1]}, "-add-fd fd=4,set=4 -chardev file,id=result,path=/dev/fdset/4,append=on -serial chardev:result"},
+		{boot{files[2], files[3], "a b"}, "-kernel /proc/self/fd/5 -initrd /proc/self/fd/6 -append a b"},
+		{sandbox{}, "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny"},
+	} {
+		if got := strings.Join(tc.device.argv(&fds), " "); got != tc.want {
+			t.Errorf("got  %s\nwant %s", got, tc.want)
+		}
+	}
+	if !slices.Equal(fds, files) {
+		t.Errorf("files are passed on in another order: %v", fds)
+	}
+}
+
+func TestCmdline(t *testing.T) {
+	got := strings.Fields(cmdline([]string{"panic=0", "x"}))
+	if i, j := slices.Index(got, "panic=-1"), slices.Index(got, "panic=0"); i < 0 || j < i {
+		t.Errorf("what is asked for does not come last: %q", got)
+	}
+	if got[len(got)-1] != "netns_verify_guest" {
+		t.Errorf("the guest is not told that it is one: %q", got)
+	}
+}
+
+func TestConsole(t *testing.T) {
+	var kept bytes.Buffer
+	c := &console{keep: &kept}
+	var all strings.Builder
+	for i := range 70 {
+		fmt.Fprintf(&all, "line %d\r\n", i)
+	}
+	all.WriteString("\x1b[2J\x1bclast\tone\x07")
+	for _, b := range []byte(all.String()) { // bytes come as they like
+		_, _ = c.Write([]byte{b})
+	}
+	tail := c.tail()
+	if kept.String() != all.String() || len(tail) != tailLines || tail[0] != "line 21" || tail[tailLines-1] != "[2Jclast one" {
+		t.Errorf("%d lines, %q ... %q", len(tail), tail[0], tail[len(tail)-1])
+	}
+	endless := &console{}
+	for range 100 {
+		_, _ = endless.Write(bytes.Repeat([]byte("x"), 10_000))
+	}
+	if len(endless.part) > maxLine+10_000 || len(endless.tail()) != tailLines {
+		t.Errorf("a line without end takes %d bytes, %d lines", len(endless.part), len(endless.last))
+	}
+	if why := panicked([]string{"x", "[ 1.0] Kernel panic - not syncing: sysrq triggered crash"}); why != "sysrq triggered crash" {
+		t.Errorf("panic: %q", why)
+	}
+	failing := &console{keep: full{}}
+	if n, err := failing.Write([]byte("a\n")); n != 2 || err != nil || !errors.Is(failing.err, errFull) {
+		t.Errorf("%d, %v, %v", n, err, failing.err) // the guest must not wait for our disk
+	}
+}
+
+var errFull = errors.New("no space")
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestNoQEMU(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	q := &QEMU{Accel: TCG}
+	r, err := q.Boot(context.Background(), Guest{Timeout: time.Minute}, func(guestlink.Message) {})
+	if r == nil || !errors.Is(err, ErrNoQEMU) || !errors.Is(q.Check(), ErrNoQEMU) {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
+func TestKVMFailsOnce(t *testing.T) {
+	var log bytes.Buffer
+	q := &QEMU{Logger: zerolog.New(&log)}
+	q.kvmFails(errGrace)
+	q.kvmFails(errGrace)
+	if strings.Count(log.String(), "\n") != 1 || q.kvmWorks() {
+		t.Errorf("logged %q", log.String())
+	}
+}
