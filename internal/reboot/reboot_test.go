@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -16,6 +17,7 @@ type kernel struct {
 	latches map[string]string // effect by cause
 	drifts  string            // an effect of its own now and then
 	rng     *rand.Rand
+	mu      sync.Mutex
 	boots   int
 	fail    int // the boot that fails, from 1
 }
@@ -23,6 +25,8 @@ type kernel struct {
 var errBoot = errors.New("no hello")
 
 func (k *kernel) boot(_ context.Context, writes []report.Cause) (effects []report.Effect, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.boots++; k.boots == k.fail {
 		return nil, errBoot
 	}
@@ -68,7 +72,7 @@ func TestPlainCauses(t *testing.T) {
 	for seed := range uint64(50) {
 		k := &kernel{latches: map[string]string{"a": "a", "b": "x", "c": "x"}}
 		r := reportOf(seed, leak([]report.Cause{write("a")}, nil, "a", "never"), leak([]report.Cause{write("b")}, nil, "x"), leak([]report.Cause{write("c")}, nil, "x"))
-		if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+		if err := Confirm(t.Context(), r, Plan{Rounds: 10}, k.boot); err != nil {
 			t.Fatal(err)
 		}
 		if k.boots != 20 || len(r.Leaks) != 3 {
@@ -88,7 +92,7 @@ func TestCoincidence(t *testing.T) {
 	for seed := range uint64(200) {
 		k := &kernel{drifts: "x", rng: rand.New(rand.NewPCG(seed, 7))}
 		r := reportOf(seed, leak([]report.Cause{write("a")}, nil, "x"))
-		if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+		if err := Confirm(t.Context(), r, Plan{Rounds: 10}, k.boot); err != nil {
 			t.Fatal(err)
 		}
 		if passed += len(r.Leaks); len(r.Leaks) > 0 {
@@ -115,7 +119,7 @@ func TestCandidates(t *testing.T) {
 		cause := fmt.Sprint("k", i)
 		k := &kernel{latches: map[string]string{cause: "x"}}
 		r := reportOf(uint64(i), leak(nil, append(slices.Clone(all), hidden), "x"))
-		if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+		if err := Confirm(t.Context(), r, Plan{Rounds: 10}, k.boot); err != nil {
 			t.Fatal(err)
 		}
 		if len(r.Leaks) != 1 || len(r.Leaks[0].Cause) != 1 || r.Leaks[0].Cause[0].Key != cause || r.Leaks[0].Evidence.Rounds == 0 {
@@ -127,7 +131,7 @@ func TestCandidates(t *testing.T) {
 	}
 	k := &kernel{latches: map[string]string{"k7": "x"}}
 	r := reportOf(1, leak(nil, all, "x"))
-	if err := Confirm(t.Context(), r, 2, k.boot); err != nil {
+	if err := Confirm(t.Context(), r, Plan{Rounds: 2, AtATime: 2}, k.boot); err != nil {
 		t.Fatal(err)
 	}
 	if l := r.Leaks[0]; len(l.Cause) != 0 || len(l.Evidence.Candidates) >= 60 || k.boots != 5 {
@@ -135,7 +139,7 @@ func TestCandidates(t *testing.T) {
 	}
 	k = &kernel{}
 	r = reportOf(1, leak(nil, all, "x"))
-	if err := Confirm(t.Context(), r, 10, k.boot); err != nil {
+	if err := Confirm(t.Context(), r, Plan{Rounds: 10}, k.boot); err != nil {
 		t.Fatal(err)
 	}
 	if l := r.Leaks[0]; len(l.Evidence.Candidates) != 60 || k.boots != 1 {
@@ -143,17 +147,50 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// A write that was seen to do it may need another one: alone it does not.
+func TestSeenButNotAlone(t *testing.T) {
+	both := func(_ context.Context, writes []report.Cause) ([]report.Effect, error) {
+		seen := map[string]bool{}
+		for _, w := range writes {
+			seen[w.Key] = true
+		}
+		if seen["k3"] && seen["b"] {
+			return []report.Effect{effect("b")}, nil
+		}
+		return nil, nil
+	}
+	var others []report.Cause
+	for i := range 30 {
+		others = append(others, write(fmt.Sprint("k", i)))
+	}
+	r := reportOf(5, leak([]report.Cause{write("b")}, others, "b"))
+	if err := Confirm(t.Context(), r, Plan{Rounds: 10, AtATime: 3}, both); err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Leaks[0]; len(l.Cause) != 2 || len(l.Evidence.Candidates) != 0 || l.Evidence.Rounds < 3 {
+		t.Errorf("cause %v, evidence %+v", l.Cause, l.Evidence)
+	}
+	k := &kernel{latches: map[string]string{"b": "b"}}
+	r = reportOf(5, leak([]report.Cause{write("b")}, others, "b"))
+	if err := Confirm(t.Context(), r, Plan{Rounds: 10}, k.boot); err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Leaks[0]; len(l.Cause) != 1 || len(l.Evidence.Candidates) != 0 || k.boots != 11 {
+		t.Errorf("cause %v, %d candidates, %d boots", l.Cause, len(l.Evidence.Candidates), k.boots)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	for fail := 1; fail <= 15; fail++ {
 		k := &kernel{latches: map[string]string{"a": "x", "b": "y"}, fail: fail}
 		r := reportOf(1, leak([]report.Cause{write("a")}, nil, "x"), leak(nil, []report.Cause{write("b"), write("c")}, "y"))
-		err := Confirm(t.Context(), r, 10, k.boot)
+		err := Confirm(t.Context(), r, Plan{Rounds: 10}, k.boot)
 		if (fail <= 12) != errors.Is(err, errBoot) || len(r.Leaks) != 2 {
 			t.Errorf("boot %d of %d fails: %v, %d leaks", fail, k.boots, err, len(r.Leaks))
 		}
 	}
 	k := &kernel{}
-	if err := Confirm(t.Context(), reportOf(1, leak([]report.Cause{write("a")}, nil, "x")), 1, k.boot); err != nil || k.boots != 0 {
+	if err := Confirm(t.Context(), reportOf(1, leak([]report.Cause{write("a")}, nil, "x")), Plan{Rounds: 1}, k.boot); err != nil || k.boots != 0 {
 		t.Errorf("one round: %v, %d boots", err, k.boots)
 	}
 }
