@@ -20,6 +20,9 @@ type Options struct {
 	// Writers says who writes, one after another (default root). What one of them
 	// latches the next cannot show: an ordinary user had better come first.
 	Writers []Writer
+	// Latches is further keys that are written first, and by writers of their own,
+	// like those that are known to be one-way.
+	Latches []sysctl.Key
 	// AllowOneWay also writes keys that are known to be one-way.
 	AllowOneWay bool
 	// DryRun ends after the plan.

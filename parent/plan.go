@@ -40,7 +40,7 @@ func (r *run) makePlan() {
 
 func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 	l, latch := known.OneWay(e.Key)
-	p := planned{entry: e, latch: latch, disruptive: perturb.Disruptive(e.Key)}
+	p := planned{entry: e, latch: latch || slices.Contains(r.o.Latches, e.Key), disruptive: perturb.Disruptive(e.Key)}
 	if !r.included(e.Key) {
 		p.skip = report.ReasonExcluded
 		return p

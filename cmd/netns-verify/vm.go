@@ -49,6 +49,7 @@ type vmFlags struct {
 	accel       string
 	memory      memory
 	cpus, jobs  int
+	reboots     int
 	timeout     time.Duration
 	keepConsole string
 }
@@ -68,7 +69,8 @@ func (f *vmFlags) register(cmd *cobra.Command) {
 	f.memory = 512 << 20
 	fs.Var(&f.memory, "memory", "the machine's memory")
 	fs.IntVar(&f.cpus, "cpus", 1, "the machine's processors")
-	fs.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one kernel")
+	fs.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one boot")
+	fs.IntVar(&f.reboots, "reboots", 10, "boots that prove what cannot be undone, with the write and without (0: none)")
 	fs.StringVar(&f.keepConsole, "keep-console", "", "write what the kernels write to their console to `FILE`")
 	fs.IntVar(&f.jobs, "jobs", 1, "kernels at a time")
 	f.runFlags.register(cmd)
@@ -86,6 +88,7 @@ func (f *vmFlags) check() error {
 		{f.memory < 128<<20 || f.memory > 1<<40, "--memory must be at least 128M and at most 1T"},
 		{f.cpus < 1 || f.cpus > 255, "--cpus must be 1 to 255"},
 		{f.timeout <= 0, "--timeout must be more than 0, such as 5m"},
+		{f.reboots < 0 || f.reboots == 1 || f.reboots > 1000, "--reboots must be 0, or 2 to 1000: with the write and without"},
 		{f.jobs < 1, "--jobs must be at least 1"},
 		{f.jobs > 1 && f.keepConsole != "", "--keep-console means nothing with --jobs: the consoles would be mixed up"},
 	} {

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +10,6 @@ import (
 
 	"github.com/moby/sys/reexec"
 
-	"github.com/netns-verify/netns-verify/internal/guest"
-	"github.com/netns-verify/netns-verify/internal/guestlink"
 	"github.com/netns-verify/netns-verify/internal/initramfs"
 	"github.com/netns-verify/netns-verify/internal/kernel"
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -159,62 +154,26 @@ func (v *vmSession) all(ctx context.Context, kernels []*kernel.Kernel) []*report
 	return reports
 }
 
-// one does a run in a machine with one kernel. Whatever becomes of it, there is a
-// report.
+// one does a run in a machine with one kernel, and puts what cannot be undone
+// to the proof in others. Whatever becomes of it, there is a report.
 func (v *vmSession) one(ctx context.Context, k *kernel.Kernel) *report.Report {
 	began := time.Now()
-	w := &witness{vmSession: v, kernel: k}
-	g, err := v.guest(k)
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	result := &vm.Result{}
+	b := &bench{vmSession: v, kernel: k}
+	r, err := b.run(ctx, nil)
 	if err == nil {
-		w.booting()
-		result, err = v.qemu.Boot(ctx, g, w.hear)
-	}
-	r := w.partial()
-	if f := result.Final; f != nil && f.Report != nil {
-		r = f.Report
-	}
-	if f := result.Final; f != nil && f.Error != "" {
-		err = errors.Join(err, errors.New(f.Error))
+		r, err = b.prove(ctx, r)
 	}
 	r.Tool = tool()
-	r.VM = &report.VM{Accel: string(result.Accel), MemoryMB: v.f.memory.mib(), Boots: 1, BootMS: result.Boot.Milliseconds()}
+	r.VM = &report.VM{Accel: string(b.first.Accel), MemoryMB: v.f.memory.mib(), Boots: b.boots, BootMS: b.first.Boot.Milliseconds()}
 	r.Run.ID, r.Run.Started, r.Run.Arguments = v.id, began.UTC(), v.args
 	r.Run.DurationMS = time.Since(began).Milliseconds()
 	r.Normalize()
 	end := v.ending(err, context.Cause(ctx))
 	r.Conclude(end)
 	if err != nil && end.Signal == 0 {
-		v.complainOf(k, err, result.Console)
+		v.complainOf(k, err, b.console)
 	}
 	return r
-}
-
-// guest is a machine with the kernel, our binary, modules, and the order to run.
-func (v *vmSession) guest(k *kernel.Kernel) (vm.Guest, error) {
-	o := v.f.options()
-	order, err := json.Marshal(guestlink.Order{Run: &guestlink.Run{
-		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
-		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
-		LogLevel: v.log.GetLevel().String(), RunID: v.id,
-	}})
-	if err != nil {
-		return vm.Guest{}, fmt.Errorf("write the guest's order: %w", err)
-	}
-	var archive bytes.Buffer
-	err = initramfs.Write(&archive, initramfs.Contents{
-		Executable: v.init, Names: []string{guest.ModprobePath}, Modules: k.Modules,
-		Files: map[string][]byte{guestlink.OrderPath: order},
-	})
-	if err != nil {
-		return vm.Guest{}, err
-	}
-	g := v.f.guest()
-	g.Kernel, g.Initramfs, g.Console = k.Image(), archive.Bytes(), v.console
-	return g, nil
 }
 
 // complainOf says what became of one kernel's guest, with the end of its console.

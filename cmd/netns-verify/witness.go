@@ -18,6 +18,7 @@ const maxWitnessed = 10_000
 type witness struct {
 	*vmSession
 	kernel *kernel.Kernel
+	quiet  bool // nothing of it is shown: there are others at the same time
 
 	phase   parent.Phase
 	host    report.Host
@@ -65,10 +66,13 @@ func (w *witness) progress(p parent.Progress) {
 		w.writing = nil // nothing of it is under way any more
 	}
 	w.phase = p.Phase
-	if w.screen != nil && w.f.jobs == 1 {
+	if w.screen != nil && w.f.jobs == 1 && !w.quiet {
 		w.screen.progress(p)
 	}
 }
+
+// progressOf is a stage that has no steps.
+func progressOf(doing string) parent.Progress { return parent.Progress{Phase: "reboots", Doing: doing} }
 
 // pass gives a line of the guest's log the form of ours.
 func (w *witness) pass(line []byte) {

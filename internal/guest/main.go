@@ -58,8 +58,7 @@ func (c Config) live() error {
 	if err := out.Send(guestlink.Message{Hello: &guestlink.Hello{Version: guestlink.Version, Build: c.Build}}); err != nil {
 		return err
 	}
-	r, err := c.obey(out)
-	final := &guestlink.Final{Report: r}
+	final, err := c.obey(out)
 	if err != nil {
 		final.Error = err.Error()
 	}
@@ -70,7 +69,8 @@ func (c Config) live() error {
 }
 
 // obey carries out the order. A panic is an error like others.
-func (c Config) obey(out *guestlink.Sender) (r *report.Report, err error) {
+func (c Config) obey(out *guestlink.Sender) (final *guestlink.Final, err error) {
+	final = &guestlink.Final{}
 	defer func() {
 		if p := recover(); p != nil {
 			fmt.Fprintf(os.Stderr, "%v\n%s", p, debug.Stack()) // the console
@@ -79,18 +79,27 @@ func (c Config) obey(out *guestlink.Sender) (r *report.Report, err error) {
 	}()
 	for _, fs := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"}} {
 		if err := mount(fs.kind, fs.at); err != nil {
-			return nil, err
+			return final, err
 		}
 	}
 	order, err := readOrder(guestlink.OrderPath)
 	if err != nil {
-		return nil, err
+		return final, err
 	}
-	if order.Run.Build != c.Build {
-		return nil, fmt.Errorf("the order is for build %q, this is %q", order.Run.Build, c.Build)
+	run := order.Run
+	if order.Probe != nil {
+		run = &order.Probe.Run
 	}
-	g := &life{Config: c, out: out, order: order.Run, log: c.Logger(logWriter{out}, order.Run.LogLevel, order.Run.RunID)}
-	return g.run()
+	if run.Build != c.Build {
+		return final, fmt.Errorf("the order is for build %q, this is %q", run.Build, c.Build)
+	}
+	g := &life{Config: c, out: out, order: run, log: c.Logger(logWriter{out}, run.LogLevel, run.RunID)}
+	if order.Probe != nil {
+		final.Effects, err = g.probe(order.Probe.Writes)
+		return final, err
+	}
+	final.Report, err = g.run()
+	return final, err
 }
 
 func readOrder(path string) (o guestlink.Order, err error) {
@@ -116,48 +125,96 @@ type life struct {
 	warnings []string
 }
 
-// run prepares the machine and does the run.
-func (g *life) run() (*report.Report, error) {
-	heard := &heard{on: func(m report.KernelMessage) { g.send(guestlink.Message{Kernel: &m}) }}
-	mods, err := newModules(func(m report.Module) { g.send(guestlink.Message{Module: &m}) }, func(name string) { g.mark(markModule, name) })
+// machine is what a guest has made of its kernel.
+type machine struct {
+	mods     *modules
+	heard    *heard
+	host     report.Host
+	warnings []string
+}
+
+// prepare follows the kernel's log, answers its requests and loads the modules.
+func (g *life) prepare() (*machine, error) {
+	m := &machine{heard: &heard{on: func(m report.KernelMessage) { g.send(guestlink.Message{Kernel: &m}) }}}
+	var err error
+	m.mods, err = newModules(func(m report.Module) { g.send(guestlink.Message{Module: &m}) }, func(name string) { g.mark(markModule, name) })
 	if err != nil {
 		return nil, err
 	}
-	g.kernel, err = followKmsg(PhaseModules, kmsgEvents{message: heard.add, module: mods.followed})
+	g.kernel, err = followKmsg(PhaseModules, kmsgEvents{message: m.heard.add, module: m.mods.followed})
 	g.warn(err)
 	g.progress(guestlink.Progress{Phase: PhaseModules})
-	if err := answerKernel(mods.request); err != nil {
+	if err := answerKernel(m.mods.request); err != nil {
 		g.warn(fmt.Errorf("writes that make the kernel load modules look harmless: %w", err))
 	}
-	mods.boot(func(done, total int) {
+	m.mods.boot(func(done, total int) {
 		g.progress(guestlink.Progress{Phase: PhaseModules, Done: done, Total: total})
 	})
-	host, warnings := hostinfo.Read("/")
-	g.send(guestlink.Message{Host: &host})
+	m.host, m.warnings = hostinfo.Read("/")
+	g.send(guestlink.Message{Host: &m.host})
+	return m, nil
+}
 
+// run does a whole run.
+func (g *life) run() (*report.Report, error) {
+	m, err := g.prepare()
+	if err != nil {
+		return nil, err
+	}
 	r, rerr := g.verify()
 	if g.kernel != nil {
 		g.warn(g.kernel.stop())
 	}
-	host.Modules = mods.report()
-	r.Host, r.Warnings = host, slices.Concat(g.warnings, warnings, r.Warnings)
-	r.KernelMessages = heard.report()
+	m.host.Modules = m.mods.report()
+	r.Host, r.Warnings = m.host, slices.Concat(g.warnings, m.warnings, r.Warnings)
+	r.KernelMessages = m.heard.report()
 	r.Normalize()
 	r.Conclude(report.Ending{Err: rerr})
 	return r, rerr
 }
 
-func (g *life) verify() (*report.Report, error) {
-	m, err := parent.NewLinux(parent.LinuxConfig{
+// probe makes some writes and tells what changed.
+func (g *life) probe(writes []protocol.Assign) ([]report.Effect, error) {
+	if _, err := g.prepare(); err != nil {
+		return nil, err
+	}
+	l, err := g.linux()
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	var planned []parent.Assignment
+	for _, w := range writes {
+		planned = append(planned, parent.Assignment{Key: sysctl.Key(w.Key), Value: string(w.Value)})
+	}
+	return parent.Probe(context.Background(), l, g.options(), planned)
+}
+
+func (g *life) linux() (*parent.Linux, error) {
+	return parent.NewLinux(parent.LinuxConfig{
 		Root: sysctl.ProcRoot, Entry: g.Entry, DrainEntry: g.DrainEntry, Build: g.Build,
 		LogLevel: g.order.LogLevel, Logger: g.log, Marks: g.marks(),
 	})
+}
+
+func (g *life) verify() (*report.Report, error) {
+	m, err := g.linux()
 	if err != nil {
 		return &report.Report{}, err
 	}
 	defer m.Close()
-	return parent.Run(context.Background(), m, parent.Options{
+	return parent.Run(context.Background(), m, g.options())
+}
+
+// options is what was ordered.
+func (g *life) options() parent.Options {
+	var writers []parent.Writer
+	for _, w := range g.order.Writers {
+		writers = append(writers, parent.Writer(w))
+	}
+	return parent.Options{
 		Seed: g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
+		Writers: writers, Latches: g.order.Latches,
 		AllowOneWay: g.order.AllowOneWay, DryRun: g.order.DryRun, Settle: g.order.Settle, Deadline: g.order.Deadline,
 		Logger: g.log,
 		Progress: func(p parent.Progress) {
@@ -165,7 +222,7 @@ func (g *life) verify() (*report.Report, error) {
 		},
 		Writing: g.writing,
 		Found:   func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
-	})
+	}
 }
 
 func (g *life) writing(keys []sysctl.Key) {

@@ -17,7 +17,15 @@ const OrderPath = "/order.json"
 
 // Order is what a guest is to do: exactly one field is set.
 type Order struct {
-	Run *Run `json:"run,omitempty"`
+	Run   *Run   `json:"run,omitempty"`
+	Probe *Probe `json:"probe,omitempty"`
+}
+
+// Probe orders some writes, and nothing else (parent.Probe). The answer is the
+// final message's effects.
+type Probe struct {
+	Run
+	Writes []protocol.Assign `json:"writes"`
 }
 
 // Run orders one run, with the options of parent.Options.
@@ -28,6 +36,8 @@ type Run struct {
 	BatchSize   int           `json:"batch_size"`
 	Include     []sysctl.Glob `json:"include,omitempty"`
 	Exclude     []sysctl.Glob `json:"exclude,omitempty"`
+	Writers     []string      `json:"writers,omitempty"`
+	Latches     []sysctl.Key  `json:"latches,omitempty"`
 	AllowOneWay bool          `json:"allow_one_way"`
 	DryRun      bool          `json:"dry_run"`
 	Settle      time.Duration `json:"settle_ns"`
@@ -83,4 +93,6 @@ type Log struct {
 type Final struct {
 	Report *report.Report `json:"report"`
 	Error  string         `json:"error,omitempty"`
+	// Effects answers a probe.
+	Effects []report.Effect `json:"effects,omitempty"`
 }

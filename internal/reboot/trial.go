@@ -8,6 +8,9 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
+// phase is where unconfirmed effects were seen last.
+const phase = "reboot"
+
 // trial is one leak that is put to the proof.
 type trial struct {
 	leak  *report.Leak
@@ -93,7 +96,7 @@ func secret(c report.Cause) bool {
 // doubt makes a leak's effects unconfirmed, and its cause no leak.
 func doubt(r *report.Report, l report.Leak) {
 	for _, e := range l.Effects {
-		e.Phase, e.Why = "reboot", l.Evidence.Why
+		e.Phase, e.Why = phase, l.Evidence.Why
 		r.Unconfirmed = append(r.Unconfirmed, e)
 	}
 	for i := range r.Keys {

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/netns-verify/netns-verify/internal/guest"
+	"github.com/netns-verify/netns-verify/internal/guestlink"
+	"github.com/netns-verify/netns-verify/internal/initramfs"
+	"github.com/netns-verify/netns-verify/internal/kernel"
+	"github.com/netns-verify/netns-verify/internal/reboot"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/internal/vm"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// probesAtATime is how many machines may prove something at the same time.
+const probesAtATime = 2
+
+// bench is where one kernel is booted, as often as it takes.
+type bench struct {
+	*vmSession
+	kernel *kernel.Kernel
+
+	mu      sync.Mutex
+	boots   int
+	first   vm.Result // of the first boot
+	console []string  // of a boot that failed
+}
+
+// run does a whole run. The report is never nil. Latches are further keys to be
+// written first and alone.
+func (b *bench) run(ctx context.Context, latches []sysctl.Key) (*report.Report, error) {
+	w := &witness{vmSession: b.vmSession, kernel: b.kernel}
+	w.booting()
+	order := b.order()
+	order.Latches = latches
+	final, err := b.boot(ctx, guestlink.Order{Run: &order}, w.hear)
+	if final != nil && final.Report != nil {
+		return final.Report, err
+	}
+	return w.partial(), err
+}
+
+// probe makes writes in a machine of their own (reboot.Boot).
+func (b *bench) probe(ctx context.Context, writes []report.Cause) ([]report.Effect, error) {
+	p := guestlink.Probe{Run: b.order(), Writes: []protocol.Assign{}}
+	for _, w := range writes {
+		value := *w.Value
+		if w.ValueB64 != nil {
+			value = string(w.ValueB64)
+		}
+		p.Writes = append(p.Writes, protocol.Assign{Key: protocol.Bytes(w.Key), Value: protocol.Bytes(value)})
+		p.Writers = []string{w.Writer}
+	}
+	w := &witness{vmSession: b.vmSession, kernel: b.kernel, quiet: true}
+	final, err := b.boot(ctx, guestlink.Order{Probe: &p}, w.hear)
+	if err != nil {
+		return nil, err
+	}
+	return final.Effects, nil
+}
+
+// prove boots the kernel again for each round that one-way leaks need. Where that
+// has told which of many writes it was, the run is done once more, with that one
+// first and alone: then the others have nothing to do with it.
+func (b *bench) prove(ctx context.Context, r *report.Report) (*report.Report, error) {
+	if !slices.ContainsFunc(r.Leaks, oneWay) || b.f.reboots < 2 {
+		return r, nil
+	}
+	if b.screen != nil {
+		b.screen.progress(progressOf(b.kernel.Name + ": proving what cannot be undone over reboots"))
+	}
+	doubtful := slices.ContainsFunc(r.Leaks, func(l report.Leak) bool { return oneWay(l) && len(l.Evidence.Candidates) > 0 })
+	plan := reboot.Plan{Rounds: b.f.reboots, AtATime: probesAtATime}
+	if b.vmSession.console != nil {
+		plan.AtATime = 1 // or the consoles would be mixed up
+	}
+	if err := reboot.Confirm(ctx, r, plan, b.probe); err != nil || !doubtful {
+		return r, err
+	}
+	var latches []sysctl.Key
+	for _, l := range r.Leaks {
+		if oneWay(l) && len(l.Evidence.Candidates) == 0 {
+			for _, c := range l.Cause {
+				latches = append(latches, sysctl.Key(c.Key))
+			}
+		}
+	}
+	if len(latches) == 0 {
+		return r, nil
+	}
+	again, err := b.run(ctx, latches)
+	if err != nil {
+		return r, err
+	}
+	reboot.Inherit(again, r)
+	return again, nil
+}
+
+func oneWay(l report.Leak) bool { return l.Evidence.Status == report.StatusOneWay }
+
+// boot boots the kernel with an order. An error of the guest's is one of ours;
+// its final message may be there all the same.
+func (b *bench) boot(ctx context.Context, o guestlink.Order, hear func(guestlink.Message)) (*guestlink.Final, error) {
+	g, err := b.guest(o)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	result, err := b.qemu.Boot(ctx, g, hear)
+	if f := result.Final; f != nil && f.Error != "" {
+		err = errors.Join(err, errors.New(f.Error))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.boots++; b.boots == 1 {
+		b.first = *result
+	}
+	if err != nil {
+		b.console = result.Console
+	}
+	return result.Final, err
+}
+
+// order is what all orders have in common.
+func (b *bench) order() guestlink.Run {
+	o := b.f.options()
+	r := guestlink.Run{
+		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
+		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
+		LogLevel: b.log.GetLevel().String(), RunID: b.id,
+	}
+	for _, w := range o.Writers {
+		r.Writers = append(r.Writers, string(w))
+	}
+	return r
+}
+
+// guest is a machine with the kernel, our binary, modules, and an order.
+func (b *bench) guest(o guestlink.Order) (vm.Guest, error) {
+	order, err := json.Marshal(o)
+	if err != nil {
+		return vm.Guest{}, fmt.Errorf("write the guest's order: %w", err)
+	}
+	var archive bytes.Buffer
+	err = initramfs.Write(&archive, initramfs.Contents{
+		Executable: b.init, Names: []string{guest.ModprobePath}, Modules: b.kernel.Modules,
+		Files: map[string][]byte{guestlink.OrderPath: order},
+	})
+	if err != nil {
+		return vm.Guest{}, err
+	}
+	g := b.f.guest()
+	g.Kernel, g.Initramfs, g.Console = b.kernel.Image(), archive.Bytes(), b.vmSession.console
+	return g, nil
+}
