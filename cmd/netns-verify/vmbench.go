@@ -34,13 +34,10 @@ type bench struct {
 	console []string  // of a boot that failed
 }
 
-// run does a whole run. The report is never nil. Latches are further keys to be
-// written first and alone.
-func (b *bench) run(ctx context.Context, latches []sysctl.Key) (*report.Report, error) {
+// run does a whole run. The report is never nil.
+func (b *bench) run(ctx context.Context, order guestlink.Run) (*report.Report, error) {
 	w := &witness{vmSession: b.vmSession, kernel: b.kernel}
 	w.booting()
-	order := b.order()
-	order.Latches = latches
 	final, err := b.boot(ctx, guestlink.Order{Run: &order}, w.hear)
 	if final != nil && final.Report != nil {
 		return final.Report, err
@@ -67,9 +64,9 @@ func (b *bench) probe(ctx context.Context, writes []report.Cause) ([]report.Effe
 	return final.Effects, nil
 }
 
-// prove boots the kernel again for each round that one-way leaks need. Where that
-// has told which of many writes it was, the run is done once more, with that one
-// first and alone: then the others have nothing to do with it.
+// prove boots the kernel again for each round that one-way leaks need. Keys that
+// could not be told from their causes before are written once more, with the
+// causes first and alone.
 func (b *bench) prove(ctx context.Context, r *report.Report) (*report.Report, error) {
 	if !slices.ContainsFunc(r.Leaks, oneWay) || b.f.reboots < 2 {
 		return r, nil
@@ -77,31 +74,36 @@ func (b *bench) prove(ctx context.Context, r *report.Report) (*report.Report, er
 	if b.screen != nil {
 		b.screen.progress(progressOf(b.kernel.Name + ": proving what cannot be undone over reboots"))
 	}
-	doubtful := slices.ContainsFunc(r.Leaks, func(l report.Leak) bool { return oneWay(l) && len(l.Evidence.Candidates) > 0 })
 	plan := reboot.Plan{Rounds: b.f.reboots, AtATime: probesAtATime}
 	if b.vmSession.console != nil {
 		plan.AtATime = 1 // or the consoles would be mixed up
 	}
-	if err := reboot.Confirm(ctx, r, plan, b.probe); err != nil || !doubtful {
+	if err := reboot.Confirm(ctx, r, plan, b.probe); err != nil {
 		return r, err
 	}
-	var latches []sysctl.Key
+	order := b.order()
+	order.Include, order.Exclude = nil, nil
 	for _, l := range r.Leaks {
-		if oneWay(l) && len(l.Evidence.Candidates) == 0 {
-			for _, c := range l.Cause {
-				latches = append(latches, sysctl.Key(c.Key))
-			}
+		if !oneWay(l) || len(l.Evidence.Candidates) > 0 {
+			continue
+		}
+		for _, c := range l.Cause {
+			order.Latches = append(order.Latches, sysctl.Key(c.Key))
+			order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(c.Key)))
 		}
 	}
-	if len(latches) == 0 {
+	open := reboot.Unresolved(r)
+	if len(order.Latches) == 0 || len(open) == 0 {
 		return r, nil
 	}
-	again, err := b.run(ctx, latches)
-	if err != nil {
-		return r, err
+	for _, k := range open {
+		order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(k)))
 	}
-	reboot.Inherit(again, r)
-	return again, nil
+	again, err := b.run(ctx, order)
+	if err == nil {
+		reboot.Resolve(r, again)
+	}
+	return r, err
 }
 
 func oneWay(l report.Leak) bool { return l.Evidence.Status == report.StatusOneWay }

@@ -159,7 +159,7 @@ func (v *vmSession) all(ctx context.Context, kernels []*kernel.Kernel) []*report
 func (v *vmSession) one(ctx context.Context, k *kernel.Kernel) *report.Report {
 	began := time.Now()
 	b := &bench{vmSession: v, kernel: k}
-	r, err := b.run(ctx, nil)
+	r, err := b.run(ctx, b.order())
 	if err == nil {
 		r, err = b.prove(ctx, r)
 	}

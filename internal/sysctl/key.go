@@ -84,6 +84,14 @@ func swap(s string) string {
 // Glob matches keys: "*" stays within one element, "**" spans elements.
 type Glob struct{ pattern, text string }
 
+// ExactGlob matches one key, whatever characters its device's name has.
+func ExactGlob(k Key) Glob {
+	p := wildcards.Replace(string(k))
+	return Glob{p, p}
+}
+
+var wildcards = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`, `\`, `\\`)
+
 // String is the pattern as it was given.
 func (g Glob) String() string { return g.text }
 

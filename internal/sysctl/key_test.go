@@ -40,6 +40,25 @@ func TestDottedRoundTrip(t *testing.T) {
 	}
 }
 
+// ExactGlob survives its own text, and matches nothing but its key.
+func TestExactGlob(t *testing.T) {
+	keys := []Key{"net/a/b", "net/ipv4/conf/eth0.100/x", "net/ipv4/conf/a*b/x", "net/ipv4/conf/a[b/x", `net/ipv4/conf/a\b/x`, "net/ipv4/conf/{a/x", "net/ipv4/conf/axb/x"}
+	for _, k := range keys {
+		for _, text := range []string{ExactGlob(k).String()} {
+			g, err := ParseGlob(text)
+			if err != nil {
+				t.Errorf("%s: %v", k, err)
+				continue
+			}
+			for _, o := range keys {
+				if g.Match(o) != (o == k) || ExactGlob(k).Match(o) != (o == k) {
+					t.Errorf("the glob of %s and %s: %v, %v", k, o, g.Match(o), ExactGlob(k).Match(o))
+				}
+			}
+		}
+	}
+}
+
 func TestGlob(t *testing.T) {
 	for _, tc := range []struct {
 		pattern, key string
