@@ -126,7 +126,7 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 
 // look sweeps after a batch, and attributes what changed.
 func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
-	effects, err := p.sweepAll()
+	effects, err := p.sweepAll(p.sibling)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func Probe(ctx context.Context, m Machine, o Options, writes []Assignment) ([]re
 		return nil, err
 	}
 	time.Sleep(r.o.Settle)
-	effects, err := r.sweepAll()
+	effects, err := r.sweepAll(r.sibling)
 	if err != nil {
 		return nil, err
 	}

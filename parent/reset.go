@@ -32,11 +32,17 @@ func (r *run) reset(ctx context.Context, suspects []write) ([]effect, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.resetFrom(ctx, off, suspects)
+}
+
+// resetFrom is reset where it is known what is off.
+func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]effect, error) {
 	if off = r.notable(off, suspects); len(off) == 0 {
 		return nil, nil
 	}
 	r.strayed(off, suspects)
-	if off, err = r.undoThroughWriter(ctx, originalsOf(off, suspects)); err != nil {
+	off, err := r.undoThroughWriter(ctx, originalsOf(off, suspects))
+	if err != nil {
 		return nil, err
 	}
 	if off, err = r.undoOnHost(off); err != nil || len(off) == 0 {

@@ -48,7 +48,7 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 			w.abandon()
 			return nil, err
 		}
-		effects, err := r.sweepAll()
+		effects, err := r.sweepAll(r.sibling)
 		if err != nil {
 			w.abandon()
 			return nil, err
@@ -131,16 +131,16 @@ func (r *run) startSurveyed(ctx context.Context, roles ...Role) ([]surveyed, err
 	return out, nil
 }
 
-// sweepAll sweeps the host and the sibling, at the same time. Restless places
-// are in it.
-func (r *run) sweepAll() ([]effect, error) {
+// sweepAll sweeps the host and a sibling, at the same time. Restless places are
+// in it.
+func (r *run) sweepAll(with *client) ([]effect, error) {
 	type result struct {
 		changes []sysctl.Change
 		err     error
 	}
 	sibling := make(chan result, 1)
 	go func() {
-		changes, err := r.sibling.sweep()
+		changes, err := with.sweep()
 		sibling <- result{changes, err}
 	}()
 	changes, err := r.host.Sweep()

@@ -33,6 +33,10 @@ type outcome struct {
 	idle []effect
 	// writes is how the writes went this time.
 	writes []write
+	// host is what of it is on the host; touched tells that something has been
+	// undone since.
+	host    []effect
+	touched bool
 }
 
 // errBudget ends an attribution: the run has used up its replays.
@@ -57,8 +61,13 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 			t.writes[i].moved = out.writes[i].moved
 		}
 	}
-	off, err := r.reset(ctx, t.writes)
-	if err != nil {
+	off := out.host
+	if out.touched {
+		if off, err = r.hostOff(); err != nil {
+			return out, err
+		}
+	}
+	if off, err = r.resetFrom(ctx, off, t.writes); err != nil {
 		return out, fmt.Errorf("reset: %w", err)
 	}
 	for _, e := range off {
@@ -109,15 +118,8 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		defer others[0].client.abandon()
 	}
 	look := func(as []write) ([]effect, error) {
-		changes, err := sibling.sweep()
-		if err != nil {
-			return nil, err
-		}
-		host, err := r.host.Sweep()
-		if err != nil {
-			return nil, fmt.Errorf("host: %w", err)
-		}
-		return r.notable(append(effectsOf(observerHost, host), effectsOf(observerSibling, changes)...), as), nil
+		effects, err := r.sweepAll(sibling)
+		return r.notable(effects, as), err
 	}
 	if t.idle {
 		if out.idle, err = look(nil); err != nil {
@@ -138,6 +140,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	if out.effects, err = look(done); err != nil {
 		return out, err
 	}
+	out.host = slices.DeleteFunc(r.steady(out.effects), func(e effect) bool { return e.observer != observerHost })
 	out.effects = withSeen(out.effects, r.notable(seen, done))
 	r.strayed(r.steady(out.effects), t.writes)
 	if err := w.quit(); err != nil {
@@ -151,6 +154,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		out.effects = append(out.effects, later...)
 	}
 	if slices.ContainsFunc(out.effects, func(e effect) bool { return e.observer != observerHost }) {
+		out.touched = true
 		if err := r.undoTemplate(ctx, t.writes, out.effects); err != nil {
 			return out, err
 		}
