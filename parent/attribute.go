@@ -164,7 +164,8 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 	for _, l := range r.leaks {
 		if known := writesOf(ws, keysOf(l.cause)); l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && hasPlace(l.effects, e.place) &&
 			len(known) > 0 && len(known) < len(ws) {
-			if shows, err := r.shows(ctx, e.place, known, h); err != nil || shows {
+			as := how{settle: max(h.settle, l.delay), later: h.later}
+			if shows, err := r.shows(ctx, e.place, known, as); err != nil || shows {
 				return l, err
 			}
 		}

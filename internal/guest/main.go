@@ -141,6 +141,8 @@ func (g *life) prepare() (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Children that are ordinary users put marks into it, too.
+	g.warn(os.Chmod(kmsgDevice, 0o666))
 	g.kernel, err = followKmsg(PhaseModules, kmsgEvents{message: m.heard.add, module: m.mods.followed})
 	g.warn(err)
 	g.progress(guestlink.Progress{Phase: PhaseModules})
