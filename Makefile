@@ -19,7 +19,7 @@ TOOLS := $(CURDIR)/.cache/tools-$(shell $(GO) env GOVERSION)
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## list these targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: build
 build: ## build the static binary bin/netns-verify
@@ -35,10 +35,16 @@ run: build ## test the running kernel: builds, then `netns-verify run $(ARGS)`
 	exit $$status
 
 .PHONY: test
-test: check ## lint, all tests with the race detector, and 10,000 simulated kernels
-	@.ci/need cc=gcc,libc6-dev unshare=util-linux
+test: check leaky ## lint, all tests with the race detector, 10,000 simulated kernels, real kernels in VMs
+	@.ci/need cc=gcc,libc6-dev unshare=util-linux qemu-system-x86_64=qemu-system-x86
 	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 30m ./...
 	$(GO) test -timeout 30m -run '^TestRandomKernels$$' -v ./internal/simkernel
+	$(MAKE) --no-print-directory test-vm
+
+.PHONY: test-vm
+test-vm: leaky ## boot every kernel of .cache/kernels, and the planted-leak module
+	@.ci/need qemu-system-x86_64=qemu-system-x86
+	$(GO) test -timeout 60m -run '^(TestKernels|TestPlanted)$$' -v ./cmd/netns-verify
 
 .PHONY: lint
 lint: check ## gofmt, tidy, vet, staticcheck, errorlint, zerologlint; govulncheck

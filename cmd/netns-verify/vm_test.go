@@ -75,26 +75,28 @@ func inGuest(t *testing.T, path string) {
 	t.Cleanup(func() { guestExecutable = old })
 }
 
-// bareKernel is read once: unpacking takes a while.
-var bareKernel *kernel.Kernel
+// images is each read once: unpacking takes a while.
+var images = map[string]*kernel.Kernel{}
 
-// bare is the kernel of 6.1-cloud without its modules: it boots fastest.
-func bare(t *testing.T) string {
+// image is a kernel of `make kernels` without its modules: it boots fastest.
+func image(t *testing.T, name string) string {
 	t.Helper()
-	packages := testenv.NeedVM(t, "6.1-cloud")
-	if bareKernel == nil { // these tests run one after another
+	packages := testenv.NeedVM(t, name)
+	if images[name] == nil { // these tests run one after another
 		all, err := kernel.FromPackages(packages...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		bareKernel = all[0]
+		images[name] = all[0]
 	}
-	path, err := bareKernel.WriteImage(t.TempDir())
+	path, err := images[name].WriteImage(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
+
+func bare(t *testing.T) string { return image(t, "6.1-cloud") }
 
 // nothingLeft wants no QEMU of ours, and no file where temporary ones go, at the
 // end of the test.
@@ -137,7 +139,7 @@ func TestVM(t *testing.T) {
 	packages := testenv.NeedVM(t, "6.1-cloud")
 	inGuest(t, realGuest(t))
 	nothingLeft(t)
-	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.netfilter"}
+	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.netfilter", "--reboots", "0"}
 	for _, p := range packages {
 		args = append(args, "--deb", p)
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+
+	"golang.org/x/mod/semver"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/testenv"
+)
+
+// fact is something known of one key (testdata/kernels.json).
+type fact struct {
+	Key, From, Until string
+	Verdict          string // absent where no key is
+	Reason           report.Reason
+	Status           report.Status
+	Effects          []string // observers
+	Source           string
+}
+
+// TestKernels runs whole distribution kernels, one of each series, and holds
+// what is found against what is known. Leaks that are not known fail it: a newer
+// kernel may have fixed one, but hardly brought one.
+func TestKernels(t *testing.T) {
+	if raceDetector {
+		t.Skip("make test runs it without the race detector: what could race is in the guest")
+	}
+	var known struct{ Facts []fact }
+	text, err := os.ReadFile("testdata/kernels.json")
+	if err == nil {
+		err = json.Unmarshal(text, &known)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"5.10-cloud", "6.1-cloud", "6.12-cloud", "newest-cloud"} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"vm", "--accel", "tcg", "--timeout", "20m", "--cpus", "2", "--json"}
+			for _, p := range testenv.NeedVM(t, name) {
+				args = append(args, "--deb", p)
+			}
+			inGuest(t, realGuest(t))
+			nothingLeft(t)
+			_, stdout, stderr := cli(t, args...)
+			r := decode(t, stdout)
+			if r.Run.ExitStatus > report.ExitLeak || r.Run.Phase != "report" || len(r.Run.NotRestored) > len(r.Leaks) {
+				t.Fatalf("run %+v, log:\n%s", r.Run, stderr)
+			}
+			t.Logf("%s: %d boots, %.1f s to the first word, %.0f s in all; %d keys on the host, %d in a child, %d writable, %d written with effect (%.1f %%), %d replays; %v",
+				r.Host.KernelRelease, r.VM.Boots, float64(r.VM.BootMS)/1000, float64(r.Run.DurationMS)/1000, r.Counts.HostKeys, r.Counts.ChildKeys,
+				r.Counts.Writable, r.Counts.Perturbed, 100*float64(r.Counts.Perturbed)/float64(r.Counts.Writable), r.Run.Replays, r.Counts.Verdicts)
+			if r.Counts.ChildKeys < 1000 || r.Counts.Perturbed*100 < r.Counts.Writable*99 {
+				t.Errorf("counts %+v", r.Counts)
+			}
+			release := semantic(t, r.Host.KernelRelease)
+			var leaking []string
+			for _, f := range known.Facts {
+				if f.From != "" && semver.Compare(release, "v"+f.From) < 0 || f.Until != "" && semver.Compare(release, "v"+f.Until) >= 0 {
+					continue
+				}
+				f.check(t, r)
+				if f.Verdict == string(report.VerdictLeak) {
+					leaking = append(leaking, f.Key)
+				}
+			}
+			for _, l := range r.Leaks {
+				if !slices.ContainsFunc(causes(l), func(k string) bool { return slices.Contains(leaking, k) }) {
+					t.Errorf("not known: %v leaks to %+v, %+v", causes(l), l.Effects, l.Evidence)
+				}
+			}
+		})
+	}
+}
+
+var series = regexp.MustCompile(`^\d+\.\d+`)
+
+// semantic is a kernel's release as semver has it, as far as facts go.
+func semantic(t *testing.T, release string) string {
+	t.Helper()
+	v := "v" + series.FindString(release)
+	if !semver.IsValid(v) {
+		t.Fatalf("kernel release %q", release)
+	}
+	return v
+}
+
+func (f fact) check(t *testing.T, r report.Report) {
+	t.Helper()
+	i := slices.IndexFunc(r.Keys, func(k report.Key) bool { return k.Key == f.Key })
+	switch {
+	case f.Verdict == "absent":
+		if i >= 0 {
+			t.Errorf("%s is there (%s)", f.Key, f.Source)
+		}
+		return
+	case i < 0:
+		t.Errorf("%s is not there (%s)", f.Key, f.Source)
+		return
+	}
+	if k := r.Keys[i]; string(k.Verdict) != f.Verdict || f.Reason != "" && k.UntestedReason != f.Reason {
+		t.Errorf("%s has the verdict %s %s, want %s %s (%s)", f.Key, k.Verdict, k.UntestedReason, f.Verdict, f.Reason, f.Source)
+	}
+	if f.Status == "" {
+		return
+	}
+	j := slices.IndexFunc(r.Leaks, func(l report.Leak) bool { return slices.Equal(causes(l), []string{f.Key}) })
+	if j < 0 {
+		t.Errorf("no leak by %s alone (%s)", f.Key, f.Source)
+		return
+	}
+	l := r.Leaks[j]
+	if ev := l.Evidence; ev.Status != f.Status || ev.Rounds < 3 || ev.Matched != ev.Rounds || ev.Shams < 3 || len(ev.Candidates) > 0 {
+		t.Errorf("leak by %s: evidence %+v", f.Key, ev)
+	}
+	for _, o := range f.Effects {
+		if !slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return e.Observer == o && e.Key == f.Key }) {
+			t.Errorf("leak by %s: no effect on %s", f.Key, o)
+		}
+	}
+}
