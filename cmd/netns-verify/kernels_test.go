@@ -38,16 +38,21 @@ func TestKernels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"5.10-cloud", "6.1-cloud", "6.12-cloud", "newest-cloud"} {
-		t.Run(name, func(t *testing.T) {
-			args := []string{"vm", "--accel", "tcg", "--timeout", "20m", "--cpus", "2", "--json"}
-			for _, p := range testenv.NeedVM(t, name) {
-				args = append(args, "--deb", p)
-			}
-			inGuest(t, realGuest(t))
-			nothingLeft(t)
-			_, stdout, stderr := cli(t, args...)
-			r := decode(t, stdout)
+	args := []string{"vm", "--accel", "tcg", "--timeout", "20m", "--jobs", "2", "--json"}
+	for _, packages := range testenv.NeedVM(t, "5.10-cloud", "6.1-cloud", "6.12-cloud", "newest-cloud") {
+		for _, p := range packages {
+			args = append(args, "--deb", p)
+		}
+	}
+	inGuest(t, realGuest(t))
+	nothingLeft(t)
+	_, stdout, stderr := cli(t, args...)
+	var reports []report.Report
+	if err := json.Unmarshal([]byte(stdout), &reports); err != nil || len(reports) != 4 {
+		t.Fatalf("%d reports, %v; log:\n%s", len(reports), err, stderr)
+	}
+	for _, r := range reports {
+		t.Run(series.FindString(r.Host.KernelRelease), func(t *testing.T) {
 			if r.Run.ExitStatus > report.ExitLeak || r.Run.Phase != "report" || len(r.Run.NotRestored) > len(r.Leaks) {
 				t.Fatalf("run %+v, log:\n%s", r.Run, stderr)
 			}

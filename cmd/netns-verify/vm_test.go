@@ -75,28 +75,31 @@ func inGuest(t *testing.T, path string) {
 	t.Cleanup(func() { guestExecutable = old })
 }
 
-// images is each read once: unpacking takes a while.
-var images = map[string]*kernel.Kernel{}
+// unpacked is kernels that were read: that takes a while.
+var unpacked = map[string]*kernel.Kernel{}
 
-// image is a kernel of `make kernels` without its modules: it boots fastest.
-func image(t *testing.T, name string) string {
+// images is kernels of `make kernels` without their modules: they boot fastest.
+func images(t *testing.T, names ...string) (paths []string) {
 	t.Helper()
-	packages := testenv.NeedVM(t, name)
-	if images[name] == nil { // these tests run one after another
-		all, err := kernel.FromPackages(packages...)
+	for i, packages := range testenv.NeedVM(t, names...) {
+		name := names[i]
+		if unpacked[name] == nil { // these tests run one after another
+			all, err := kernel.FromPackages(packages...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unpacked[name] = all[0]
+		}
+		path, err := unpacked[name].WriteImage(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
-		images[name] = all[0]
+		paths = append(paths, path)
 	}
-	path, err := images[name].WriteImage(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return paths
 }
 
-func bare(t *testing.T) string { return image(t, "6.1-cloud") }
+func bare(t *testing.T) string { return images(t, "6.1-cloud")[0] }
 
 // nothingLeft wants no QEMU of ours, and no file where temporary ones go, at the
 // end of the test.
@@ -136,7 +139,7 @@ func machines(t *testing.T, parent int) (pids []int) {
 }
 
 func TestVM(t *testing.T) {
-	packages := testenv.NeedVM(t, "6.1-cloud")
+	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	inGuest(t, realGuest(t))
 	nothingLeft(t)
 	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.netfilter", "--reboots", "0"}
@@ -242,7 +245,7 @@ func TestVMFaults(t *testing.T) {
 
 // What the kernel asks for is loaded, and accounted for.
 func TestVMModuleRequest(t *testing.T) {
-	packages := testenv.NeedVM(t, "6.1-cloud")
+	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	inGuest(t, faultyGuest(t))
 	nothingLeft(t)
 	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.core.somaxconn", "--append", "fault=module"}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/guest"
+	"github.com/netns-verify/netns-verify/internal/kmod/kmodtest"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/testenv"
 )
@@ -26,6 +27,7 @@ func TestVMInput(t *testing.T) {
 		return path
 	}
 	text := file("text", "this is no kernel\n")
+	empty := file("linux-doc.deb", string(kmodtest.Deb("gz", kmodtest.File{Name: "./usr/share/doc/readme", Data: []byte("no kernel here")})))
 	file("qemu-system-x86_64", "#!/bin/sh\nexit 9\n") // enough to be found
 	for _, tc := range []struct {
 		name, path, init string
@@ -37,6 +39,8 @@ func TestVMInput(t *testing.T) {
 		{"no kernel", dir, "", []string{"--kernel", text}, report.ExitUnverified, "not a kernel"},
 		{"no file", dir, "", []string{"--kernel", text + "x"}, report.ExitUnverified, "ENOENT"},
 		{"no package", dir, "", []string{"--deb", text}, report.ExitUnverified, "not a Debian package"},
+		{"no kernel in the package", dir, "", []string{"--deb", empty}, report.ExitUnverified, "linux-doc.deb: no kernel in it"},
+		{"one reboot", dir, "", []string{"--kernel", text, "--reboots", "1"}, report.ExitUsage, "--reboots"},
 		{"not static", dir, "/bin/sh", []string{"--kernel", text}, report.ExitUnverified, "not static"},
 		{"nothing", dir, "", nil, report.ExitUsage, "no kernel given"},
 		{"modules first", dir, "", []string{"--modules", dir, "--kernel", text}, report.ExitUsage, "no --kernel before it"},

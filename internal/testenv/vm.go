@@ -9,14 +9,18 @@ import (
 )
 
 // NeedVM skips the test where no kernel can be booted: without QEMU, or without
-// the packages of the kernel of that name, as `make kernels` brings them. It
-// returns their paths. Boots of other tests are waited for: they would make each
-// other slow.
-func NeedVM(t testing.TB, kernel string) (packages []string) {
+// the packages of the kernels of these names, as `make kernels` brings them. It
+// returns their paths, by kernel. Boots of other tests are waited for: they would
+// make each other slow.
+func NeedVM(t testing.TB, kernels ...string) (packages [][]string) {
 	t.Helper()
 	_, err := exec.LookPath("qemu-system-x86_64")
-	if err == nil {
-		packages, err = kernelPackages(kernel)
+	for _, k := range kernels {
+		var paths []string
+		if err == nil {
+			paths, err = kernelPackages(k)
+		}
+		packages = append(packages, paths)
 	}
 	switch {
 	case err == nil:

@@ -25,7 +25,7 @@ var kernels []*kernel.Kernel
 // answering is a guest that says hello, repeats its command line and ends.
 func answering(t *testing.T) Guest {
 	t.Helper()
-	packages := testenv.NeedVM(t, "6.1-cloud")
+	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	if kernels == nil { // tests of a package run one after another
 		var err error
 		if kernels, err = kernel.FromPackages(packages...); err != nil {
