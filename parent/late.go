@@ -15,6 +15,9 @@ import (
 const (
 	fruitlessMost = 20
 	fruitlessLoud = 2
+	// idleTrials is how many trials without writes come before late effects are
+	// looked into: a search costs many times as much.
+	idleTrials = 4
 	// restoringMost is the same for what moved when the host was put back: a
 	// replay of the history shows all at once what is more than that.
 	restoringMost = 2
@@ -28,6 +31,9 @@ func (p *passState) deferred(ctx context.Context) error {
 	}
 	if err := p.awaitLate(ctx); err != nil {
 		return err
+	}
+	if err := p.idleTrials(ctx); err != nil {
+		return p.outOfBudget(err)
 	}
 	fruitless, most, restoring := 0, fruitlessMost, 0
 	if p.noise.loud {
@@ -67,6 +73,28 @@ func (p *passState) deferred(ctx context.Context) error {
 	p.late = nil
 	p.returnForced()
 	return p.renewSibling(ctx)
+}
+
+// idleTrials makes trials in which nothing is written: what changes in them
+// moves by itself, now and then, and looks much like a late effect. The first
+// one only waits for what earlier writes may still do.
+func (p *passState) idleTrials(ctx context.Context) error {
+	if p.noise.loud {
+		return nil
+	}
+	for i := range idleTrials {
+		out, err := p.try(ctx, trial{settle: p.o.Settle})
+		if err != nil {
+			return err
+		}
+		for _, e := range out.effects {
+			if i > 0 {
+				p.restless[e.place] = true
+				p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("restless key")
+			}
+		}
+	}
+	return nil
 }
 
 // awaitLate waits for effects of the last batches that are still to come.
