@@ -67,8 +67,9 @@ tools:
 	$(GO) build -C .ci/tools -o $(TOOLS)/ tool
 
 .PHONY: bench
-bench: build ## measure survey, sweep, writes and whole runs (root)
+bench: build ## measure survey, sweep, writes, whole runs and vm (root)
 	CGO_ENABLED=0 $(GO) build -trimpath -o .cache/bench ./internal/bench
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o .cache/poweroff ./internal/bench/poweroff
 	.cache/bench $(ARGS)
 
 .PHONY: fuzz

@@ -37,6 +37,8 @@ func (w *witness) hear(m guestlink.Message) {
 	switch {
 	case m.Hello != nil:
 		w.log.Info().Str("kernel", w.kernel.Name).Msg("guest is up")
+	case m.Final != nil:
+		w.log.Info().Str("kernel", w.kernel.Name).Msg("guest is done")
 	case m.Host != nil:
 		w.host = *m.Host
 	case m.Progress != nil:

@@ -1,7 +1,8 @@
 // Command bench measures netns-verify on the running kernel: its parts, whole
-// runs, where the time of a run goes, and, where a checkout of the script
-// linux-netns-sysctl-verify is at hand, both programs in turn. It judges
-// nothing: `make bench` shows figures, and figures compare within one session.
+// runs, where the time of a run goes, `vm` beside a machine that only boots, and,
+// where a checkout of the script linux-netns-sysctl-verify is at hand, both programs
+// in turn. It judges nothing: `make bench` shows figures, and figures compare within
+// one session.
 package main
 
 import (
@@ -32,8 +33,9 @@ const build = "bench"
 var errCannot = errors.New("bench needs root, and a kernel with network namespaces")
 
 type options struct {
-	n              int
-	binary, python string
+	n                 int
+	binary, python    string
+	kernels, poweroff string
 }
 
 func init() {
@@ -49,6 +51,8 @@ func main() {
 	flag.IntVar(&o.n, "n", 20, fmt.Sprintf("how often to measure each, at least %d", fewest))
 	flag.StringVar(&o.binary, "binary", "bin/netns-verify", "the `FILE` to run")
 	flag.StringVar(&o.python, "python", os.Getenv(pythonVariable), "the `DIR` with a checkout of linux-netns-sysctl-verify (or $"+pythonVariable+")")
+	flag.StringVar(&o.kernels, "kernels", ".cache/kernels/6.1-cloud", "the `DIR` with the packages of the kernel for vm")
+	flag.StringVar(&o.poweroff, "poweroff", ".cache/poweroff", "the `FILE` that is init in a machine that only boots")
 	flag.Parse()
 	if flag.NArg() > 0 || o.n < fewest {
 		_, _ = fmt.Fprintf(os.Stderr, "bench: takes flags only, and -n must be at least %d\n", fewest)
@@ -84,5 +88,9 @@ func bench(ctx context.Context, w io.Writer, o options) error {
 	if err != nil {
 		return err
 	}
-	return show(w, o, whole, parts)
+	machines, err := measureMachines(ctx, o)
+	if err != nil {
+		return err
+	}
+	return show(w, o, whole, parts, machines)
 }

@@ -27,7 +27,7 @@ type wholeTimes struct {
 func wholeRuns(ctx context.Context, o options, s *script) (wholeTimes, error) {
 	var t wholeTimes
 	for i := range o.n + 1 {
-		d, out, err := timed(ctx, o.binary, "run", "--json", "--log-level", "error")
+		d, out, _, err := timed(ctx, o.binary, "run", "--json", "--log-level", "error")
 		if err != nil {
 			return t, err
 		}
@@ -53,24 +53,24 @@ func wholeRuns(ctx context.Context, o options, s *script) (wholeTimes, error) {
 
 // timed runs a program from its start to its end. Exit status 1 is an answer
 // of both: something leaked.
-func timed(ctx context.Context, program string, args ...string) (time.Duration, []byte, error) {
+func timed(ctx context.Context, program string, args ...string) (took time.Duration, out, log []byte, err error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
-	err := cmd.Run()
-	took := time.Since(start)
+	err = cmd.Run()
+	took = time.Since(start)
 	if cerr := context.Cause(ctx); cerr != nil {
-		return 0, nil, cerr
+		return 0, nil, nil, cerr
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 && stdout.Len() > 0 {
 		err = nil
 	}
 	if err != nil {
-		return 0, nil, fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+		return 0, nil, nil, fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	return took, stdout.Bytes(), nil
+	return took, stdout.Bytes(), stderr.Bytes(), nil
 }
 
 // script is the Python program.
@@ -98,6 +98,6 @@ func (s *script) run(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer unlock()
-	d, _, err := timed(ctx, s.python, s.file)
+	d, _, _, err := timed(ctx, s.python, s.file)
 	return d, err
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // show prints what was measured.
-func show(out io.Writer, o options, whole wholeTimes, parts partTimes) error {
+func show(out io.Writer, o options, whole wholeTimes, parts partTimes, machines machineTimes) error {
 	r := whole.report
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) } // Flush reports what fails
@@ -40,6 +40,22 @@ func show(out io.Writer, o options, whole wholeTimes, parts partTimes) error {
 		line(step, figures(s, 0)[0], figures(s, 0)[1], fmt.Sprintf("%.0f", 100*s.median()/parts.run.median()))
 	}
 	row("all (within bench, 2 passes)", parts.run, 0)
+	if machines.none != nil {
+		line("\n" + machines.none.Error())
+	} else {
+		line(fmt.Sprintf("\nvm on %s (TCG), %d times", machines.release, machineRounds), "ms", "quartiles")
+		row("a machine that only boots", machines.bare, 0)
+		for _, vm := range []struct {
+			given string
+			vmTimes
+		}{{"--kernel --modules", machines.files}, {"--deb", machines.packages}} {
+			row("vm "+vm.given+" (process, net.core)", vm.whole, 0)
+			row("  of that, the guest's first word to its last", vm.guest, 0)
+			pairs := ratios(vm.rest, machines.bare)
+			line("  ratio the rest/only boots", fmt.Sprintf("%.2f", pairs.median()),
+				fmt.Sprintf("%.2f - %.2f", pairs.quantile(0.25), pairs.quantile(0.75)))
+		}
+	}
 	if len(whole.python) == 0 {
 		line("\nNot beside the Python script: for that, clone JonathonReinhart/linux-netns-sysctl-verify from")
 		line("GitHub to a directory outside this one, and say make bench ARGS='-python DIR', or set")

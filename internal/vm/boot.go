@@ -38,6 +38,9 @@ const (
 // ErrNoQEMU is the error of a machine without QEMU.
 var ErrNoQEMU = errors.New(program + " is not in PATH")
 
+// ErrOff is the error of a guest that ended its machine itself, without a last word.
+var ErrOff = errors.New("the guest rebooted or powered off")
+
 var errGrace = errors.New("the guest did not say hello in time")
 
 // QEMU boots guests, one or several at a time.
@@ -226,11 +229,16 @@ func (e *exitError) Error() string {
 	case e.panic != "":
 		return fmt.Sprintf("the guest's kernel panicked %s: %s", when, e.panic)
 	case e.err == nil:
-		return fmt.Sprintf("the guest rebooted or powered off %s", when)
+		return fmt.Sprintf("%v %s", ErrOff, when)
 	case e.stderr != "":
 		return fmt.Sprintf("QEMU ended (%v) %s: %s", e.err, when, e.stderr)
 	}
 	return fmt.Sprintf("QEMU ended (%v) %s", e.err, when)
 }
 
-func (e *exitError) Unwrap() error { return e.err }
+func (e *exitError) Unwrap() error {
+	if e.panic == "" && e.err == nil {
+		return ErrOff
+	}
+	return e.err
+}

@@ -106,3 +106,19 @@ func TestKVMFailsOnce(t *testing.T) {
 		t.Errorf("logged %q", log.String())
 	}
 }
+
+func TestOff(t *testing.T) {
+	for _, tc := range []struct {
+		err  *exitError
+		want bool
+	}{
+		{&exitError{}, true},
+		{&exitError{hello: true}, true},
+		{&exitError{panic: "x"}, false},
+		{&exitError{err: errFull}, false},
+	} {
+		if errors.Is(tc.err, ErrOff) != tc.want {
+			t.Errorf("%v: %v", tc.err, !tc.want)
+		}
+	}
+}
