@@ -135,7 +135,7 @@ func (s *screen) erase() {
 
 func bar(done, total int) string {
 	const width = 16
-	full := min(width, width*done/total)
+	full := max(0, min(width, width*min(done, total)/max(total, 1)))
 	return "[" + strings.Repeat("#", full) + strings.Repeat(".", width-full) + "]"
 }
 

@@ -40,7 +40,11 @@ func (b *bench) run(ctx context.Context, order guestlink.Run) (*report.Report, e
 	w.booting()
 	final, err := b.boot(ctx, guestlink.Order{Run: &order}, w.hear)
 	if final != nil && final.Report != nil {
+		final.Report.Normalize()
 		return final.Report, err
+	}
+	if err == nil {
+		err = errors.New("the guest's final message has no report")
 	}
 	return w.partial(), err
 }
@@ -54,6 +58,9 @@ func (b *bench) probe(ctx context.Context, writes []report.Cause) ([]report.Effe
 			value = string(w.ValueB64)
 		}
 		p.Writes = append(p.Writes, protocol.Assign{Key: protocol.Bytes(w.Key), Value: protocol.Bytes(value)})
+		if w.Writer != writes[0].Writer {
+			return nil, fmt.Errorf("a probe by two writers, %s and %s", writes[0].Writer, w.Writer)
+		}
 		p.Writers = []string{w.Writer}
 	}
 	w := &witness{vmSession: b.vmSession, kernel: b.kernel, quiet: true}
@@ -71,7 +78,7 @@ func (b *bench) prove(ctx context.Context, r *report.Report) (*report.Report, er
 	if !slices.ContainsFunc(r.Leaks, oneWay) || b.f.reboots < 2 {
 		return r, nil
 	}
-	if b.screen != nil {
+	if b.screen != nil && b.f.jobs == 1 {
 		b.screen.progress(progressOf(b.kernel.Name + ": proving what cannot be undone over reboots"))
 	}
 	plan := reboot.Plan{Rounds: b.f.reboots, AtATime: probesAtATime}
@@ -100,10 +107,15 @@ func (b *bench) prove(ctx context.Context, r *report.Report) (*report.Report, er
 		order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(k)))
 	}
 	again, err := b.run(ctx, order)
-	if err == nil {
-		reboot.Resolve(r, again)
+	if err != nil {
+		return r, err
 	}
-	return r, err
+	reboot.Known(again, r)
+	if err := reboot.Confirm(ctx, again, plan, b.probe); err != nil {
+		return r, err
+	}
+	reboot.Resolve(r, again)
+	return r, nil
 }
 
 func oneWay(l report.Leak) bool { return l.Evidence.Status == report.StatusOneWay }
@@ -111,10 +123,16 @@ func oneWay(l report.Leak) bool { return l.Evidence.Status == report.StatusOneWa
 // boot boots the kernel with an order. An error of the guest's is one of ours;
 // its final message may be there all the same.
 func (b *bench) boot(ctx context.Context, o guestlink.Order, hear func(guestlink.Message)) (*guestlink.Final, error) {
-	g, err := b.guest(o)
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	select {
+	case b.machines <- struct{}{}:
+		defer func() { <-b.machines }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	g, err := b.guest(o)
 	if err != nil {
 		return nil, err
 	}

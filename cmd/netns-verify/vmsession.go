@@ -27,11 +27,13 @@ type vmSession struct {
 	qemu    *vm.QEMU
 	init    []byte
 	console io.Writer
+	// machines bounds how many there are at a time.
+	machines chan struct{}
 }
 
 func newVMSession(f *vmFlags, args []string, stdout, stderr *os.File) *vmSession {
 	s := newSession(&f.runFlags, args, stdout, stderr)
-	return &vmSession{session: s, f: f}
+	return &vmSession{session: s, f: f, machines: make(chan struct{}, max(f.jobs, probesAtATime))}
 }
 
 // run does everything and returns the exit status, of several the worst.

@@ -13,7 +13,7 @@ import (
 )
 
 // Boot boots a fresh machine, makes these writes in one new namespace, and
-// tells what changed elsewhere.
+// tells what changed elsewhere. All writes are by the same kind of writer.
 type Boot func(ctx context.Context, writes []report.Cause) ([]report.Effect, error)
 
 // narrowing is how many boots may be spent on narrowing one leak's candidates
@@ -32,9 +32,9 @@ type Plan struct {
 // Confirm puts the one-way leaks of a report to the proof. Where more than one
 // write may be the cause, they are narrowed down first, by halves. Then come the
 // rounds, a fresh boot each: in an order drawn from the report's seed, with the
-// writes and without. A leak that came with every write and with no sham gets
-// that as its evidence; one that did not is unconfirmed. Leaks that show in
-// different places share their boots.
+// writes and without. Effects that came with every write and with no sham are
+// proved; a leak that has none is unconfirmed. Leaks that show in different
+// places share their boots, each with an order of its own.
 //
 // On an error the report holds what is known by then.
 func Confirm(ctx context.Context, r *report.Report, plan Plan, boot Boot) error {
@@ -42,6 +42,29 @@ func Confirm(ctx context.Context, r *report.Report, plan Plan, boot Boot) error 
 		return nil
 	}
 	p := &prover{ctx: ctx, rounds: plan.Rounds, atATime: max(plan.AtATime, 1), boot: boot, rng: rand.New(rand.NewPCG(r.Run.Seed, 1))}
+	err := p.all(r)
+	for i, l := range slices.Backward(r.Leaks) {
+		if p.refuted[i] {
+			doubt(r, l)
+			r.Leaks = slices.Delete(r.Leaks, i, i+1)
+		}
+	}
+	settle(r)
+	r.Normalize()
+	return err
+}
+
+// prover boots.
+type prover struct {
+	ctx             context.Context
+	rounds, atATime int
+	boot            Boot
+	rng             *rand.Rand
+	refuted         map[int]bool // leaks, by their place in the report
+}
+
+func (p *prover) all(r *report.Report) error {
+	p.refuted = map[int]bool{}
 	var known []*trial
 	for i := range r.Leaks {
 		l := &r.Leaks[i]
@@ -52,35 +75,18 @@ func Confirm(ctx context.Context, r *report.Report, plan Plan, boot Boot) error 
 			return fmt.Errorf("narrow the candidates of a leak down: %w", err)
 		}
 		if len(l.Cause) > 0 && !slices.ContainsFunc(l.Cause, secret) {
-			known = append(known, &trial{leak: l, index: i})
+			known = append(known, newTrial(l, i))
 		}
 	}
-	var failed []int
-	for _, group := range apart(known) {
+	for _, group := range apart(known, p.rounds) {
 		if err := p.confirm(group); err != nil {
 			return fmt.Errorf("confirm a one-way leak: %w", err)
 		}
 		for _, t := range group {
-			if !t.conclude() {
-				failed = append(failed, t.index)
-			}
+			p.refuted[t.index] = !t.conclude()
 		}
 	}
-	slices.Sort(failed)
-	for _, i := range slices.Backward(failed) {
-		doubt(r, r.Leaks[i])
-		r.Leaks = slices.Delete(r.Leaks, i, i+1)
-	}
-	r.Normalize()
 	return nil
-}
-
-// prover boots.
-type prover struct {
-	ctx             context.Context
-	rounds, atATime int
-	boot            Boot
-	rng             *rand.Rand
 }
 
 // narrow looks for a leak's cause among its candidates, unless the write that
@@ -94,40 +100,39 @@ func (p *prover) narrow(l *report.Leak) error {
 		effects, err := p.boot(p.ctx, writes)
 		return has(effects, l.Effects[0]), err
 	}
-	for _, enough := range [][]report.Cause{l.Cause, candidates} {
-		if len(enough) == 0 || slices.ContainsFunc(enough, secret) {
-			continue
-		}
-		again, err := shows(enough)
-		switch {
-		case err != nil:
+	if len(l.Cause) > 0 && !slices.ContainsFunc(l.Cause, secret) {
+		if alone, err := shows(l.Cause); alone || err != nil {
 			return err
-		case again && len(enough) == len(l.Cause):
-			return nil
-		case !again && len(enough) == len(candidates):
-			l.Evidence.Why += "; in another boot all of them together did not"
-			return nil
 		}
+	}
+	if together, err := shows(candidates); !together || err != nil {
+		l.Evidence.Why += "; in another boot all of them together did not"
+		return err
 	}
 	set, _, err := bisect.Minimal(candidates, narrowing*p.rounds, shows)
-	if errors.Is(err, bisect.ErrBudget) {
+	switch {
+	case errors.Is(err, bisect.ErrBudget):
 		l.Cause, l.Evidence.Candidates = nil, set
 		l.Evidence.Why += "; more reboots would narrow them down further"
-		return nil
-	}
-	if err == nil {
+	case err != nil:
+		return err
+	default:
 		l.Cause, l.Evidence.Candidates = set, nil
 	}
-	return err
+	l.Reproducer, l.Known = "", "" // they were for another cause
+	return nil
 }
 
-// confirm makes the rounds of some leaks, together.
+// confirm makes the rounds of some leaks, together. The first boot that fails
+// ends the others.
 func (p *prover) confirm(group []*trial) error {
-	for _, t := range group {
-		t.write = p.draw()
-	}
-	effects, errs := make([][]report.Effect, p.rounds), make([]error, p.rounds)
+	p.draw(group)
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	effects := make([][]report.Effect, p.rounds)
 	var booting sync.WaitGroup
+	var failed sync.Once
+	var first error
 	free := make(chan struct{}, p.atATime)
 	for round := range p.rounds {
 		var writes []report.Cause
@@ -137,14 +142,24 @@ func (p *prover) confirm(group []*trial) error {
 			}
 		}
 		free <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
 		booting.Go(func() {
-			effects[round], errs[round] = p.boot(p.ctx, writes)
+			var err error
+			if effects[round], err = p.boot(ctx, writes); err != nil {
+				failed.Do(func() { first = err })
+				cancel()
+			}
 			<-free
 		})
 	}
 	booting.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
+	if first != nil {
+		return first
+	}
+	if p.ctx.Err() != nil {
+		return context.Cause(p.ctx)
 	}
 	for round := range p.rounds {
 		for _, t := range group {
@@ -154,19 +169,21 @@ func (p *prover) confirm(group []*trial) error {
 	return nil
 }
 
-// draw draws in which rounds to write: in at least three, if there are as
-// many, and not in as many.
-func (p *prover) draw() []bool {
+// draw draws in which rounds each leak's writes are made: in at least three, if
+// there are as many, and not in as many; for no two leaks in the same ones.
+func (p *prover) draw(group []*trial) {
 	least := min(3, p.rounds/2)
-	for {
-		write, n := make([]bool, p.rounds), 0
-		for i := range write {
-			if write[i] = p.rng.IntN(2) == 1; write[i] {
-				n++
+	for i, t := range group {
+		for t.write == nil || slices.ContainsFunc(group[:i], func(o *trial) bool { return slices.Equal(o.write, t.write) }) {
+			write, n := make([]bool, p.rounds), 0
+			for i := range write {
+				if write[i] = p.rng.IntN(2) == 1; write[i] {
+					n++
+				}
 			}
-		}
-		if n >= least && p.rounds-n >= least {
-			return write
+			if n >= least && p.rounds-n >= least {
+				t.write = write
+			}
 		}
 	}
 }

@@ -18,25 +18,37 @@ func Unresolved(r *report.Report) []string {
 	return keys
 }
 
-// Resolve takes over what another run has found out about such keys: one that
-// wrote the causes known by now first and alone, so that they are no candidates.
+// Known takes the one-way leaks out of a report that show only what those of
+// another one, which are proved, show too.
+func Known(again, r *report.Report) {
+	proved := func(e report.Effect) bool {
+		return slices.ContainsFunc(r.Leaks, func(l report.Leak) bool {
+			return l.Evidence.Status == report.StatusOneWay && l.Evidence.Rounds > 0 && has(l.Effects, e)
+		})
+	}
+	again.Leaks = slices.DeleteFunc(again.Leaks, func(l report.Leak) bool {
+		return l.Evidence.Status == report.StatusOneWay &&
+			!slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return !proved(e) })
+	})
+}
+
+// Resolve takes over what another run has found out about keys that a report
+// leaves open: one that wrote the causes known by now first and alone, so that
+// they are no candidates, and whose own leaks are proved.
 func Resolve(r, again *report.Report) {
 	found := map[string]report.Key{}
 	for _, k := range again.Keys {
 		found[k.Key] = k
 	}
-	for i, k := range r.Keys {
+	for i := range r.Keys {
+		k := &r.Keys[i]
 		if n, ok := found[k.Key]; ok && k.UntestedReason == report.ReasonUnresolved && n.UntestedReason != report.ReasonExcluded {
-			r.Counts.Verdicts[k.Verdict]--
-			r.Counts.Verdicts[n.Verdict]++
-			r.Keys[i] = n
+			judge(r, k, n.Verdict, n.UntestedReason, n.Note)
+			k.Writers = n.Writers
 		}
 	}
 	for _, l := range again.Leaks {
-		known := func(o report.Leak) bool {
-			return slices.EqualFunc(o.Cause, l.Cause, func(a, b report.Cause) bool { return a.Key == b.Key })
-		}
-		if !slices.ContainsFunc(r.Leaks, known) {
+		if !slices.ContainsFunc(r.Leaks, func(o report.Leak) bool { return same(o, l) }) {
 			r.Leaks = append(r.Leaks, l)
 		}
 	}
@@ -45,8 +57,39 @@ func Resolve(r, again *report.Report) {
 			r.Unconfirmed = append(r.Unconfirmed, e)
 		}
 	}
+	for _, n := range again.Run.NotRestored {
+		if !slices.ContainsFunc(r.Run.NotRestored, func(o report.NotRestored) bool { return o.Key == n.Key }) {
+			r.Run.NotRestored = append(r.Run.NotRestored, n)
+		}
+	}
+	for _, m := range again.KernelMessages {
+		if !slices.ContainsFunc(r.KernelMessages, func(o report.KernelMessage) bool { return o.Text == m.Text && o.AfterWrite == m.AfterWrite }) {
+			r.KernelMessages = append(r.KernelMessages, m)
+		}
+	}
+	for _, w := range again.Warnings {
+		if !slices.Contains(r.Warnings, w) {
+			r.Warnings = append(r.Warnings, w)
+		}
+	}
+	for _, m := range again.Host.Modules {
+		if !slices.ContainsFunc(r.Host.Modules, func(o report.Module) bool { return o.Name == m.Name }) {
+			r.Host.Modules = append(r.Host.Modules, m)
+		}
+	}
 	r.Run.Passes += again.Run.Passes
 	r.Run.Batches += again.Run.Batches
 	r.Run.Replays += again.Run.Replays
+	r.Run.ReplaysExhausted = r.Run.ReplaysExhausted || again.Run.ReplaysExhausted
+	settle(r)
 	r.Normalize()
+}
+
+// same tells that two leaks have the same causes, or without a cause show in the
+// same places.
+func same(a, b report.Leak) bool {
+	if len(a.Cause)+len(b.Cause) == 0 {
+		return !slices.ContainsFunc(b.Effects, func(e report.Effect) bool { return !has(a.Effects, e) })
+	}
+	return slices.EqualFunc(a.Cause, b.Cause, func(c, d report.Cause) bool { return c.Key == d.Key })
 }

@@ -16,57 +16,66 @@ type trial struct {
 	leak  *report.Leak
 	index int // among the report's leaks
 	// write says, by round, whether its writes are made.
-	write []bool
-	// rounds with the writes, those of them that showed it, rounds without, and
-	// those of them that showed it all the same.
-	rounds, matched, shams, alone int
-	// missed is effects that some round with the writes did not show.
-	missed []report.Effect
+	write         []bool
+	rounds, shams int
+	// with and without count, by effect, in how many of them it came.
+	with, without []int
+}
+
+func newTrial(l *report.Leak, index int) *trial {
+	return &trial{leak: l, index: index, with: make([]int, len(l.Effects)), without: make([]int, len(l.Effects))}
 }
 
 // judge takes note of one round.
 func (t *trial) judge(written bool, effects []report.Effect) {
-	shown := has(effects, t.leak.Effects[0])
-	if !written {
+	count := t.without
+	if written {
+		t.rounds++
+		count = t.with
+	} else {
 		t.shams++
-		if shown {
-			t.alone++
-		}
-		return
 	}
-	t.rounds++
-	if shown {
-		t.matched++
-	}
-	for _, e := range t.leak.Effects {
-		if !has(effects, e) {
-			t.missed = append(t.missed, e)
+	for i, e := range t.leak.Effects {
+		if has(effects, e) {
+			count[i]++
 		}
 	}
 }
 
 // conclude makes the rounds the leak's evidence, and tells whether they prove it.
 func (t *trial) conclude() bool {
+	var proved []report.Effect
+	for i, e := range t.leak.Effects {
+		if t.with[i] == t.rounds && t.without[i] == 0 {
+			proved = append(proved, e)
+		}
+	}
 	ev := &t.leak.Evidence
-	ev.Rounds, ev.Matched, ev.Shams = t.rounds, t.matched, t.shams
-	if t.matched < t.rounds || t.alone > 0 {
-		ev.Why = fmt.Sprintf("in other boots it came with %d of %d writes, and in %d of %d without one", t.matched, t.rounds, t.alone, t.shams)
+	ev.Rounds, ev.Shams = t.rounds, t.shams
+	if len(proved) == 0 {
+		ev.Matched = t.with[0]
+		ev.Why = fmt.Sprintf("in other boots it came with %d of %d writes, and in %d of %d without one", t.with[0], t.rounds, t.without[0], t.shams)
 		return false
 	}
-	ev.Candidates = nil
+	ev.Matched, ev.Candidates = t.rounds, nil
 	ev.Why = fmt.Sprintf("it cannot be put back until reboot; it came in each of %d fresh boots with the write, and in none of %d without", t.rounds, t.shams)
-	t.leak.Effects = slices.DeleteFunc(t.leak.Effects, func(e report.Effect) bool { return has(t.missed, e) })
+	t.leak.Effects = proved
 	return true
 }
 
 // apart puts leaks into groups that can share boots: no two of a group show in
-// the same place or write the same key.
-func apart(trials []*trial) [][]*trial {
+// the same place, write the same key, or write as somebody else; and no more of
+// them than there are orders to tell them apart by.
+func apart(trials []*trial, rounds int) [][]*trial {
+	most := 1
+	if rounds >= 6 {
+		most = 8
+	}
 	var groups [][]*trial
 next:
 	for _, t := range trials {
 		for i, g := range groups {
-			if !slices.ContainsFunc(g, t.meets) {
+			if len(g) < most && !slices.ContainsFunc(g, t.meets) {
 				groups[i] = append(g, t)
 				continue next
 			}
@@ -79,7 +88,7 @@ next:
 func (t *trial) meets(o *trial) bool {
 	return slices.ContainsFunc(t.leak.Effects, func(e report.Effect) bool { return has(o.leak.Effects, e) }) ||
 		slices.ContainsFunc(t.leak.Cause, func(c report.Cause) bool {
-			return slices.ContainsFunc(o.leak.Cause, func(d report.Cause) bool { return c.Key == d.Key })
+			return slices.ContainsFunc(o.leak.Cause, func(d report.Cause) bool { return c.Key == d.Key || c.Writer != d.Writer })
 		})
 }
 
@@ -93,19 +102,55 @@ func secret(c report.Cause) bool {
 	return c.Value == nil || c.ValueB64 == nil && strings.HasPrefix(*c.Value, "secret:")
 }
 
-// doubt makes a leak's effects unconfirmed, and its cause no leak.
+// doubt makes a leak's effects unconfirmed.
 func doubt(r *report.Report, l report.Leak) {
 	for _, e := range l.Effects {
 		e.Phase, e.Why = phase, l.Evidence.Why
 		r.Unconfirmed = append(r.Unconfirmed, e)
 	}
+}
+
+// settle makes the verdicts agree with the leaks: their causes leak, and a key
+// that is no cause any more is open.
+func settle(r *report.Report) {
+	by := map[string]string{} // writers, by cause
+	for _, l := range r.Leaks {
+		for _, c := range l.Cause {
+			if l.Evidence.Status != report.StatusUnresolved {
+				by[c.Key] = c.Writer
+			}
+		}
+	}
 	for i := range r.Keys {
 		k := &r.Keys[i]
-		if k.Verdict != report.VerdictLeak || !slices.ContainsFunc(l.Cause, func(c report.Cause) bool { return c.Key == k.Key }) {
+		writer, cause := by[k.Key]
+		switch {
+		case cause == (k.Verdict == report.VerdictLeak):
 			continue
+		case cause:
+			judge(r, k, report.VerdictLeak, "", "")
+			if w, ok := k.Writers[writer]; ok {
+				w.Verdict = report.VerdictLeak
+				k.Writers[writer] = w
+			}
+		default:
+			judge(r, k, report.VerdictUntested, report.ReasonUnresolved, "a leak that it seemed to be the cause of was not confirmed over reboots")
+			for name, w := range k.Writers {
+				if w.Verdict == report.VerdictLeak {
+					w.Verdict = report.VerdictUntested
+					k.Writers[name] = w
+				}
+			}
 		}
-		r.Counts.Verdicts[k.Verdict]--
-		r.Counts.Verdicts[report.VerdictUntested]++
-		k.Verdict, k.UntestedReason, k.Note = report.VerdictUntested, report.ReasonUnresolved, l.Evidence.Why
 	}
+}
+
+// judge gives a key another verdict.
+func judge(r *report.Report, k *report.Key, v report.Verdict, why report.Reason, note string) {
+	if r.Counts.Verdicts == nil {
+		r.Counts.Verdicts = map[report.Verdict]int{}
+	}
+	r.Counts.Verdicts[k.Verdict]--
+	r.Counts.Verdicts[v]++
+	k.Verdict, k.UntestedReason, k.Note = v, why, note
 }

@@ -185,7 +185,8 @@ func (c *checker) fired(cause []report.Cause) bool {
 		w := c.log.Writes[f.Write]
 		return f.Plant >= 0 && c.t.Plants[f.Plant].OneWay && len(f.Changed) > 0 &&
 			slices.ContainsFunc(cause, func(k report.Cause) bool {
-				return string(w.Key) == k.Key && (k.Value == nil || c.facts[w.Key].secret || *k.Value == w.Value)
+				value := k.Value == nil || c.facts[w.Key].secret || *k.Value == w.Value || c.t.Plants[f.Plant].Kind != LatchSame
+				return string(w.Key) == k.Key && value
 			})
 	})
 }

@@ -102,9 +102,11 @@ func (c *checker) host(before, after sysctl.Snapshot) {
 	}
 }
 
-// oneWayAt tells that a one-way leak shows there.
+// oneWayAt tells that a latch has changed the key, for this observer or for
+// those that have it from there.
 func (c *checker) oneWayAt(e Effect) bool {
 	return slices.ContainsFunc(c.log.Firings, func(f Firing) bool {
-		return f.Plant >= 0 && c.t.Plants[f.Plant].OneWay && slices.Contains(f.Changed, e)
+		return f.Plant >= 0 && c.t.Plants[f.Plant].OneWay &&
+			slices.ContainsFunc(f.Changed, func(o Effect) bool { return o.Key == e.Key })
 	})
 }

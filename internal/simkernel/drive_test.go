@@ -220,6 +220,9 @@ func reproducer(t *testing.T, truth Truth, l *Log, plant int) []report.Cause {
 			if len(choices) > 1 {
 				ws = append(ws, second)
 			}
+			if p.Kind == LatchTwo && !truth.proves(ws, effects) {
+				slices.Reverse(ws) // the one that latches comes last
+			}
 			if p.Kind != Restless && !truth.proves(ws, effects) { // which shows nothing in what moves by itself
 				continue
 			}
