@@ -191,7 +191,7 @@ func (r *run) lastLook() error {
 	}
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
 		k := sysctl.Key(n.Key)
-		return r.m.Host().Read(k) == r.hostMode(k).State
+		return r.m.Host().Read(k) == r.atFirst(k).State
 	})
 	return nil
 }

@@ -15,7 +15,7 @@ func (r *run) giveUp(e effect, suspects []write) {
 	switch {
 	case r.restless[e.place]:
 		return
-	case !r.hostMode(e.key).Writable() || !e.before.OK() || e.after == sysctl.Absent:
+	case !r.atFirst(e.key).Writable() || !e.before.OK() || e.after == sysctl.Absent:
 		return // perhaps a replay shows it again
 	case !r.confirmedAt(e.place) && !r.quiet():
 		r.unexplained(e, "other programs are writing sysctls, and no replay can tell whether it was one of them")
@@ -37,8 +37,8 @@ func (r *run) giveUp(e effect, suspects []write) {
 	r.oneWay(e, suspects)
 }
 
-// hostMode is the host's key as it was first found.
-func (r *run) hostMode(k sysctl.Key) sysctl.Entry {
+// atFirst is the host's key as it was found.
+func (r *run) atFirst(k sysctl.Key) sysctl.Entry {
 	base := r.host.Baseline()
 	if i, ok := slices.BinarySearchFunc(base, k, func(e sysctl.Entry, k sysctl.Key) int { return cmp.Compare(e.Key, k) }); ok {
 		return base[i]

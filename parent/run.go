@@ -48,7 +48,7 @@ type run struct {
 	// followers counts how often a host key came to a state when others were restored.
 	followers map[effect]int
 	forced    map[sysctl.Key][]effect // what was overwritten on the host as an experiment, newest last
-	undone    []write                 // by undoing, in this pass
+	undone    []write                 // by undoing
 	refused   map[sysctl.Key]bool     // the host did not take its old value back
 	denied    map[sysctl.Key]bool     // because it was us who asked
 	lost      []report.NotRestored

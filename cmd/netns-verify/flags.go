@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.Var(&f.include, "include", "write only keys that match `GLOB`, such as net/ipv4/** (repeatable)")
 	fs.Var(&f.exclude, "exclude", "do not write keys that match `GLOB` (repeatable)")
-	fs.Var(&f.writers, "writers", "who writes, one after another: root, userns (an ordinary user in a user namespace), or both (default root; userns without root)")
+	fs.Var(&f.writers, "writers", "who writes, one after another: root, userns (an ordinary user in a user namespace), or both (default root; run without root: userns)")
 	fs.BoolVar(&f.userns, "userns", false, "short for --writers userns")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the orders of the run that printed this seed (0: draw one)")
 	fs.IntVar(&f.batchSize, "batch-size", parent.DefaultBatchSize, "keys written between two looks at the observers")
@@ -71,7 +70,7 @@ func (f *runFlags) check() error {
 	if f.json {
 		f.format = "json"
 	}
-	if f.userns || len(f.writers) == 0 && os.Geteuid() != 0 {
+	if f.userns {
 		f.writers = writers{parent.WriterUserNS}
 	}
 	for _, wrong := range []struct {

@@ -56,12 +56,7 @@ func TestPlanted(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				module := filepath.Join("../../.cache/leaky", name, "leaky.ko")
-				if _, err := os.Stat(module); err != nil {
-					if testenv.Required("vm") {
-						t.Fatal(err)
-					}
-					t.Skipf("make leaky builds it: %v", err)
-				}
+				testenv.NeedFile(t, module)
 				_, stdout, stderr := cli(t, "vm", "--accel", "tcg", "--timeout", "30m", "--kernel", files[i],
 					"--module", module, "--include", "net/leaky", "--json")
 				r := decode(t, stdout)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/netns-verify/netns-verify/parent"
+
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -26,6 +28,9 @@ put back afterwards, and the report says what could not be.`,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
 				return err
+			}
+			if len(f.writers) == 0 && os.Geteuid() != 0 {
+				f.writers = writers{parent.WriterUserNS} // all that is left
 			}
 			if f.root == "" {
 				return errors.New("--root must not be empty")

@@ -160,20 +160,20 @@ func (v *vmSession) all(ctx context.Context, kernels []*kernel.Kernel) []*report
 // to the proof in others. Whatever becomes of it, there is a report.
 func (v *vmSession) one(ctx context.Context, k *kernel.Kernel) *report.Report {
 	began := time.Now()
-	b := &bench{vmSession: v, kernel: k}
-	r, err := b.run(ctx, b.order())
+	s := &kernelSession{vmSession: v, kernel: k}
+	r, err := s.run(ctx, s.order())
 	if err == nil {
-		r, err = b.prove(ctx, r)
+		r, err = s.prove(ctx, r)
 	}
 	r.Tool = tool()
-	r.VM = &report.VM{Accel: string(b.first.Accel), MemoryMB: v.f.memory.mib(), Boots: b.boots, BootMS: b.first.Boot.Milliseconds()}
+	r.VM = &report.VM{Accel: string(s.first.Accel), MemoryMB: v.f.memory.mib(), Boots: s.boots, BootMS: s.first.Boot.Milliseconds()}
 	r.Run.ID, r.Run.Started, r.Run.Arguments = v.id, began.UTC(), v.args
 	r.Run.DurationMS = time.Since(began).Milliseconds()
 	r.Normalize()
 	end := v.ending(err, context.Cause(ctx))
 	r.Conclude(end)
 	if err != nil && end.Signal == 0 {
-		v.complainOf(k, err, b.console)
+		v.complainOf(k, err, s.console)
 	}
 	return r
 }

@@ -166,6 +166,7 @@ type stats struct {
 	mu                             sync.Mutex
 	planted, visible               [kinds]int
 	restless                       int // leaks found in keys that move by themselves
+	misnamed                       int // late latches for which their victim is named
 	replays, worst                 int
 	worstSeed                      uint64
 	bystanders, isolated, unproven int
@@ -193,6 +194,11 @@ func (s *stats) add(seed uint64, o outcome) {
 		s.worst, s.worstSeed = o.report.Run.Replays, seed
 	}
 	s.leaks += len(o.report.Leaks)
+	for i := range o.report.Leaks {
+		if o.truth.misnamed(&o.report.Leaks[i]) {
+			s.misnamed++
+		}
+	}
 	for _, p := range o.truth.Plants {
 		if p.Kind == Restless && slices.ContainsFunc(o.report.Leaks, func(l report.Leak) bool { return p.reportedBy(&l) }) {
 			s.restless++
@@ -230,6 +236,10 @@ func (s *stats) print(t *testing.T, n uint64) {
 	if n >= fewKernels && s.restless*5 < s.visible[Restless] {
 		t.Errorf("only %d of %d leaks in restless keys were found", s.restless, s.visible[Restless])
 	}
+	if n >= fewKernels && s.misnamed*100 > s.visible[LatchLate] {
+		t.Errorf("for %d of %d late latches their victim is named", s.misnamed, s.visible[LatchLate])
+	}
+	t.Logf("for %d of %d late latches the victim is named as the cause, beside the candidates", s.misnamed, s.visible[LatchLate])
 	t.Logf("%d kernels: %d leaks reported, %d unconfirmed effects; %d of %d ordinary keys isolated, %d never written with effect",
 		n, s.leaks, s.unconfirmed, s.isolated, s.bystanders, s.unproven)
 	t.Logf("replays: mean %.1f, worst %d (seed %d)", float64(s.replays)/float64(max(n, 1)), s.worst, s.worstSeed)

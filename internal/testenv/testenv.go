@@ -22,13 +22,18 @@ const RequireVariable = "NETNS_VERIFY_REQUIRE"
 // NeedNetNS skips the test where no network namespace can be made.
 func NeedNetNS(t testing.TB) {
 	t.Helper()
-	err := tryNetNS()
+	need(t, "netns", "a network namespace cannot be made", tryNetNS())
+}
+
+// need skips the test where a feature is missing, or fails it if it must not be.
+func need(t testing.TB, feature, what string, err error) {
+	t.Helper()
 	switch {
 	case err == nil:
-	case Required("netns"):
-		t.Fatalf("%s lists netns, but a network namespace cannot be made: %v", RequireVariable, err)
+	case Required(feature):
+		t.Fatalf("%s lists %s, but %s: %v", RequireVariable, feature, what, err)
 	default:
-		t.Skipf("a network namespace cannot be made: %v", err)
+		t.Skipf("%s: %v", what, err)
 	}
 }
 
@@ -36,14 +41,7 @@ func NeedNetNS(t testing.TB) {
 // namespace of its own in it.
 func NeedUserNS(t testing.TB) {
 	t.Helper()
-	err := try(unix.CLONE_NEWUSER | unix.CLONE_NEWNET)
-	switch {
-	case err == nil:
-	case Required("userns"):
-		t.Fatalf("%s lists userns, but a user namespace cannot be made: %v", RequireVariable, err)
-	default:
-		t.Skipf("a user namespace cannot be made: %v", err)
-	}
+	need(t, "userns", "a user namespace cannot be made", try(unix.CLONE_NEWUSER|unix.CLONE_NEWNET))
 }
 
 // HaveNetNS is NeedNetNS for the conditions of testscript: a missing feature

@@ -22,15 +22,16 @@ func NeedVM(t testing.TB, kernels ...string) (packages [][]string) {
 		}
 		packages = append(packages, paths)
 	}
-	switch {
-	case err == nil:
-	case Required("vm"):
-		t.Fatalf("%s lists vm, but no kernel can be booted: %v", RequireVariable, err)
-	default:
-		t.Skipf("no kernel can be booted: %v", err)
-	}
+	need(t, "vm", "no kernel can be booted", err)
 	own(t, "netns-verify-vm-tests.lock")
 	return packages
+}
+
+// NeedFile skips the test where a file is missing that boots of kernels need.
+func NeedFile(t testing.TB, path string) {
+	t.Helper()
+	_, err := os.Stat(path)
+	need(t, "vm", "make test-vm prepares that", err)
 }
 
 func kernelPackages(name string) ([]string, error) {

@@ -55,16 +55,25 @@ func outcome(a report.Attempt, o Options) string {
 	return s
 }
 
-// tried sums up the attempts on an untested key: "3 tried: 2 EINVAL, 1 without effect".
+// tried sums up the attempts on an untested key: "3 tried: 2 EINVAL, 1 without
+// effect". With effect is what made the writer read something else than before.
 func tried(k report.Key) string {
 	n, outcomes := 0, map[string]int{}
 	for _, w := range k.Writers {
+		before := report.Shown{Text: w.Value, B64: w.ValueB64, Errno: w.View.Errno}.String()
 		for _, a := range w.Attempts {
 			n++
-			if a.Errno != "" {
+			after := report.Shown{Text: a.After, B64: a.AfterB64}.String()
+			switch {
+			case a.Errno != "":
 				outcomes[a.Errno]++
-			} else {
+			case a.After != nil && after != before:
+				outcomes["with effect"]++
+			default:
 				outcomes["without effect"]++
+			}
+			if a.After != nil {
+				before = after
 			}
 		}
 	}

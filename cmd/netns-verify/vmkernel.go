@@ -23,8 +23,8 @@ import (
 // probesAtATime is how many machines may prove something at the same time.
 const probesAtATime = 2
 
-// bench is where one kernel is booted, as often as it takes.
-type bench struct {
+// kernelSession is one kernel, booted as often as it takes.
+type kernelSession struct {
 	*vmSession
 	kernel *kernel.Kernel
 
@@ -35,10 +35,10 @@ type bench struct {
 }
 
 // run does a whole run. The report is never nil.
-func (b *bench) run(ctx context.Context, order guestlink.Run) (*report.Report, error) {
-	w := &witness{vmSession: b.vmSession, kernel: b.kernel}
+func (k *kernelSession) run(ctx context.Context, order guestlink.Run) (*report.Report, error) {
+	w := &witness{vmSession: k.vmSession, kernel: k.kernel}
 	w.booting()
-	final, err := b.boot(ctx, guestlink.Order{Run: &order}, w.hear)
+	final, err := k.boot(ctx, guestlink.Order{Run: &order}, w.hear)
 	if final != nil && final.Report != nil {
 		final.Report.Normalize()
 		return final.Report, err
@@ -50,8 +50,8 @@ func (b *bench) run(ctx context.Context, order guestlink.Run) (*report.Report, e
 }
 
 // probe makes writes in a machine of their own (reboot.Boot).
-func (b *bench) probe(ctx context.Context, writes []report.Cause) ([]report.Effect, error) {
-	p := guestlink.Probe{Run: b.order(), Writes: []protocol.Assign{}}
+func (k *kernelSession) probe(ctx context.Context, writes []report.Cause) ([]report.Effect, error) {
+	p := guestlink.Probe{Run: k.order(), Writes: []protocol.Assign{}}
 	for _, w := range writes {
 		value := *w.Value
 		if w.ValueB64 != nil {
@@ -63,8 +63,8 @@ func (b *bench) probe(ctx context.Context, writes []report.Cause) ([]report.Effe
 		}
 		p.Writers = []string{w.Writer}
 	}
-	w := &witness{vmSession: b.vmSession, kernel: b.kernel, quiet: true}
-	final, err := b.boot(ctx, guestlink.Order{Probe: &p}, w.hear)
+	w := &witness{vmSession: k.vmSession, kernel: k.kernel, quiet: true}
+	final, err := k.boot(ctx, guestlink.Order{Probe: &p}, w.hear)
 	if err != nil {
 		return nil, err
 	}
@@ -74,21 +74,21 @@ func (b *bench) probe(ctx context.Context, writes []report.Cause) ([]report.Effe
 // prove boots the kernel again for each round that one-way leaks need. Keys that
 // could not be told from their causes before are written once more, with the
 // causes first and alone.
-func (b *bench) prove(ctx context.Context, r *report.Report) (*report.Report, error) {
-	if !slices.ContainsFunc(r.Leaks, oneWay) || b.f.reboots < 2 {
+func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Report, error) {
+	if !slices.ContainsFunc(r.Leaks, oneWay) || k.f.reboots < 2 {
 		return r, nil
 	}
-	if b.screen != nil && b.f.jobs == 1 {
-		b.screen.progress(progressOf(b.kernel.Name + ": proving what cannot be undone over reboots"))
+	if k.screen != nil && k.f.jobs == 1 {
+		k.screen.progress(progressOf(k.kernel.Name + ": proving what cannot be undone over reboots"))
 	}
-	plan := reboot.Plan{Rounds: b.f.reboots, AtATime: probesAtATime}
-	if b.vmSession.console != nil {
+	plan := reboot.Plan{Rounds: k.f.reboots, AtATime: probesAtATime}
+	if k.vmSession.console != nil {
 		plan.AtATime = 1 // or the consoles would be mixed up
 	}
-	if err := reboot.Confirm(ctx, r, plan, b.probe); err != nil {
+	if err := reboot.Confirm(ctx, r, plan, k.probe); err != nil {
 		return r, err
 	}
-	order := b.order()
+	order := k.order()
 	order.Include, order.Exclude = nil, nil
 	for _, l := range r.Leaks {
 		if !oneWay(l) || len(l.Evidence.Candidates) > 0 {
@@ -103,15 +103,15 @@ func (b *bench) prove(ctx context.Context, r *report.Report) (*report.Report, er
 	if len(order.Latches) == 0 || len(open) == 0 {
 		return r, nil
 	}
-	for _, k := range open {
-		order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(k)))
+	for _, key := range open {
+		order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(key)))
 	}
-	again, err := b.run(ctx, order)
+	again, err := k.run(ctx, order)
 	if err != nil {
 		return r, err
 	}
 	reboot.Known(again, r)
-	if err := reboot.Confirm(ctx, again, plan, b.probe); err != nil {
+	if err := reboot.Confirm(ctx, again, plan, k.probe); err != nil {
 		return r, err
 	}
 	reboot.Resolve(r, again)
@@ -122,42 +122,42 @@ func oneWay(l report.Leak) bool { return l.Evidence.Status == report.StatusOneWa
 
 // boot boots the kernel with an order. An error of the guest's is one of ours;
 // its final message may be there all the same.
-func (b *bench) boot(ctx context.Context, o guestlink.Order, hear func(guestlink.Message)) (*guestlink.Final, error) {
+func (k *kernelSession) boot(ctx context.Context, o guestlink.Order, hear func(guestlink.Message)) (*guestlink.Final, error) {
 	select {
-	case b.machines <- struct{}{}:
-		defer func() { <-b.machines }()
+	case k.machines <- struct{}{}:
+		defer func() { <-k.machines }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	g, err := b.guest(o)
+	g, err := k.guest(o)
 	if err != nil {
 		return nil, err
 	}
-	result, err := b.qemu.Boot(ctx, g, hear)
+	result, err := k.qemu.Boot(ctx, g, hear)
 	if f := result.Final; f != nil && f.Error != "" {
 		err = errors.Join(err, errors.New(f.Error))
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.boots++; b.boots == 1 {
-		b.first = *result
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.boots++; k.boots == 1 {
+		k.first = *result
 	}
 	if err != nil {
-		b.console = result.Console
+		k.console = result.Console
 	}
 	return result.Final, err
 }
 
 // order is what all orders have in common.
-func (b *bench) order() guestlink.Run {
-	o := b.f.options()
+func (k *kernelSession) order() guestlink.Run {
+	o := k.f.options()
 	r := guestlink.Run{
 		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
-		LogLevel: b.log.GetLevel().String(), RunID: b.id,
+		LogLevel: k.log.GetLevel().String(), RunID: k.id,
 	}
 	for _, w := range o.Writers {
 		r.Writers = append(r.Writers, string(w))
@@ -166,20 +166,20 @@ func (b *bench) order() guestlink.Run {
 }
 
 // guest is a machine with the kernel, our binary, modules, and an order.
-func (b *bench) guest(o guestlink.Order) (vm.Guest, error) {
+func (k *kernelSession) guest(o guestlink.Order) (vm.Guest, error) {
 	order, err := json.Marshal(o)
 	if err != nil {
 		return vm.Guest{}, fmt.Errorf("write the guest's order: %w", err)
 	}
 	var archive bytes.Buffer
 	err = initramfs.Write(&archive, initramfs.Contents{
-		Executable: b.init, Names: []string{guest.ModprobePath}, Modules: b.kernel.Modules,
+		Executable: k.init, Names: []string{guest.ModprobePath}, Modules: k.kernel.Modules,
 		Files: map[string][]byte{guestlink.OrderPath: order},
 	})
 	if err != nil {
 		return vm.Guest{}, err
 	}
-	g := b.f.guest()
-	g.Kernel, g.Initramfs, g.Console = b.kernel.Image(), archive.Bytes(), b.vmSession.console
+	g := k.f.guest()
+	g.Kernel, g.Initramfs, g.Console = k.kernel.Image(), archive.Bytes(), k.vmSession.console
 	return g, nil
 }
