@@ -22,6 +22,14 @@ func (s *server) perturb(p *protocol.Perturb) error {
 // because earlier writes may have moved it.
 func (s *server) perturbKey(it protocol.Item) error {
 	key, effective := sysctl.Key(it.Key), 0
+	if it.Exact {
+		for _, c := range it.Candidates {
+			if _, err := s.write(key, c, s.tree.Read(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for _, c := range it.Candidates {
 		if effective >= max(it.Want, 1) {
 			return nil

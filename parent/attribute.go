@@ -83,8 +83,13 @@ func (r *run) flush(ctx context.Context, suspects []write) error {
 
 // how says in which way replays look for an effect.
 type how struct {
-	settle time.Duration
-	later  bool
+	settle      time.Duration
+	later, exit bool
+}
+
+// trial is a replay that looks in this way.
+func (h how) trial(ws []write) trial {
+	return trial{writes: ws, as: ws, settle: h.settle, later: h.later, exit: h.exit}
 }
 
 // explain replays suspects until silent: it finds the causes of what they
@@ -100,7 +105,7 @@ func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]b
 		if len(rest) == 0 {
 			continue
 		}
-		t := trial{writes: rest, settle: h.settle, later: h.later}
+		t := h.trial(rest)
 		out, err := r.try(ctx, t)
 		if err == nil && r.noise.loud {
 			// What others do does not come twice.
@@ -164,7 +169,7 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 	for _, l := range r.leaks {
 		if known := writesOf(ws, keysOf(l.cause)); l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && hasPlace(l.effects, e.place) &&
 			len(known) > 0 && len(known) < len(ws) {
-			as := how{settle: max(h.settle, l.delay), later: h.later}
+			as := how{settle: max(h.settle, l.delay), later: h.later, exit: h.exit || l.exit}
 			if shows, err := r.shows(ctx, e.place, known, as); err != nil || shows {
 				return l, err
 			}
@@ -192,7 +197,7 @@ func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, err
 	set, err := r.minimal(ctx, e.place, ws, h)
 	if err == nil && len(set) > 1 && h.settle == 0 && !r.noise.loud {
 		// Several writes may be nothing but the time that the effect of one takes.
-		late := how{settle: r.o.Settle, later: h.later}
+		late := how{settle: r.o.Settle, later: h.later, exit: h.exit}
 		if err = r.flush(ctx, set); err != nil {
 			return nil, err
 		}
@@ -218,7 +223,9 @@ func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (boo
 	if err != nil || !shows {
 		return false, err
 	}
-	out, err := r.try(ctx, trial{as: ws, settle: h.settle, later: h.later})
+	sham := h.trial(ws)
+	sham.writes = nil
+	out, err := r.try(ctx, sham)
 	if err != nil || !hasPlace(out.effects, p) {
 		return err == nil, err
 	}
@@ -251,7 +258,9 @@ func (r *run) minimal(ctx context.Context, p place, ws []write, h how) ([]write,
 
 // shows tells whether a replay of writes shows the effect.
 func (r *run) shows(ctx context.Context, p place, ws []write, h how) (bool, error) {
-	out, err := r.try(ctx, trial{writes: ws, settle: h.settle, later: h.later})
+	t := h.trial(ws)
+	t.until = p
+	out, err := r.try(ctx, t)
 	return hasPlace(out.effects, p), err
 }
 

@@ -31,7 +31,7 @@ func otherKeys(effects []effect, k sysctl.Key) bool {
 // sham, each round in a fresh writer. It returns nil where that is not so. The
 // leak's effects are those that came in every round with the write.
 func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak, error) {
-	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle}
+	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle, exit: h.exit}
 	n := confirmRounds
 	if r.restless[p] || h.settle > 0 {
 		n = restlessRounds
@@ -45,9 +45,9 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 			break
 		}
 		real := rounds[i]
-		t := trial{as: cause, settle: h.settle, later: h.later, idle: true}
-		if real {
-			t.writes = cause
+		t := h.trial(cause)
+		if t.idle = true; !real {
+			t.writes = nil
 		}
 		out, err := r.try(ctx, t)
 		if err != nil {

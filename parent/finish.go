@@ -90,12 +90,8 @@ func (r *run) end(ctx context.Context, aborted bool) {
 	if r.o.DryRun {
 		return // nothing was written that could come late
 	}
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
-	defer cancel()
 	r.progress(0, 0, "waiting for the namespaces to be gone")
-	if derr := r.m.Drain(ctx); derr != nil {
-		r.warn("could not observe the end of the namespaces, only waited a while: %v", derr)
-	}
+	r.drain(ctx)
 }
 
 // leftOpen puts the effects into the report that a run was not given the time

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -28,6 +29,7 @@ type leak struct {
 	candidates []write
 	why        string
 	delay      time.Duration
+	exit       bool     // it shows when the writer's namespace is gone
 	writers    []Writer // by whom it was shown
 }
 
@@ -53,6 +55,14 @@ func (r *run) add(l *leak) *leak {
 	r.logLeak(l)
 	r.progress(0, 0, r.doing)
 	return l
+}
+
+// via is the way by which the write reached others.
+func (l *leak) via() string {
+	if l.exit {
+		return report.ViaExit
+	}
+	return report.ViaPath
 }
 
 func (l *leak) shownBy(w Writer) {

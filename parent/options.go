@@ -25,6 +25,11 @@ type Options struct {
 	Latches []sysctl.Key
 	// AllowOneWay also writes keys that are known to be one-way.
 	AllowOneWay bool
+	// Thorough writes more values to each key, in more orders, and looks for what
+	// comes late or with the end of a namespace.
+	Thorough bool
+	// Extreme allows values that may cost much memory, where Thorough is set.
+	Extreme bool
 	// DryRun ends after the plan.
 	DryRun bool
 	// Settle is how long replays wait for delayed effects, where an effect did
@@ -51,6 +56,7 @@ type Options struct {
 const (
 	DefaultBatchSize  = 64
 	DefaultSettle     = 300 * time.Millisecond
+	ThoroughSettle    = time.Second // where Thorough is set
 	DefaultDeadline   = 30 * time.Second
 	DefaultMaxReplays = 2000
 	GrantedReplays    = restlessRounds
@@ -59,6 +65,9 @@ const (
 func (o Options) withDefaults() Options {
 	if o.BatchSize <= 0 {
 		o.BatchSize = DefaultBatchSize
+	}
+	if o.Settle <= 0 && o.Thorough {
+		o.Settle = ThoroughSettle
 	}
 	if o.Settle <= 0 {
 		o.Settle = DefaultSettle
@@ -84,6 +93,7 @@ const (
 	PhasePlan    Phase = "plan"
 	PhaseForward Phase = "forward"
 	PhaseReverse Phase = "reversed"
+	PhaseValues  Phase = "values" // thorough: every value, and each where all others are moved
 	PhaseRestore Phase = "restore"
 	PhaseReport  Phase = "report"
 )

@@ -12,27 +12,50 @@ import (
 
 // pass writes the whole plan once, in one order, in one writer.
 func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
+	p := r.newPass(phase)
+	if err := p.latches(ctx, o.latches); err != nil {
+		return err
+	}
+	if err := p.perturbAll(ctx, w, o); err != nil {
+		return err
+	}
+	return p.close(ctx, w)
+}
+
+func (r *run) newPass(phase Phase) *passState {
 	r.enter(phase, "")
 	r.passes++
 	p := &passState{run: r, proven: map[sysctl.Key]bool{}}
 	r.last = p
-	if err := p.latches(ctx, o.latches); err != nil {
-		return err
-	}
-	batches := o.batches(r.o.BatchSize)
+	return p
+}
+
+// perturbAll has the keys of an order written, and looks after each batch.
+func (p *passState) perturbAll(ctx context.Context, w *client, o order) error {
+	batches := o.batches(p.o.BatchSize)
 	for i, batch := range batches {
 		if err := stopped(ctx); err != nil {
 			return err
 		}
-		r.progress(i, len(batches), "")
+		p.progress(i, len(batches), "")
 		if err := p.batch(ctx, w, batch); err != nil {
 			return err
 		}
-		r.batches++
+		p.run.batches++
 	}
-	r.progress(len(batches), len(batches), "")
+	p.progress(len(batches), len(batches), "")
+	return nil
+}
+
+// close ends the writer and attributes what shows only then.
+func (p *passState) close(ctx context.Context, w *client) error {
 	if err := w.quit(); err != nil {
 		return err
+	}
+	if p.o.Thorough {
+		if err := p.linger(ctx); err != nil {
+			return err
+		}
 	}
 	early, err := p.earlyLook(ctx)
 	if err != nil {

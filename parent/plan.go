@@ -20,11 +20,13 @@ type planned struct {
 	skip       report.Reason
 	// effective is the value that took effect in the first pass.
 	effective string
+	// all is what a thorough run writes, exact what of it comes in a pass.
+	all, exact []string
 }
 
 // makePlan chooses candidates for every key that the writer may write.
 func (r *run) makePlan() {
-	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog()}
+	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog(), Extreme: r.o.Extreme}
 	for _, e := range r.writerBase {
 		if e.State.OK() {
 			facts.Values[e.Key] = e.State.Value
@@ -55,6 +57,9 @@ func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 	p.up = perturb.Candidates(s, facts)
 	s.Prefer = perturb.Down
 	p.down = perturb.Candidates(s, facts)
+	if r.o.Thorough {
+		p.all = perturb.Thorough(s, facts)
+	}
 	if len(p.up) == 0 {
 		p.skip = report.ReasonNoCandidate
 	}
@@ -128,7 +133,10 @@ func (o order) batches(size int) [][]int {
 func (r *run) item(p planned, pass Phase) protocol.Item {
 	it := protocol.Item{Key: protocol.Bytes(p.entry.Key), Want: 1}
 	candidates := p.up
-	if pass == PhaseReverse {
+	switch {
+	case len(p.exact) > 0:
+		candidates, it.Exact = p.exact, true
+	case pass == PhaseReverse:
 		candidates = p.down
 		if p.effective != "" {
 			it.Want = 2

@@ -19,7 +19,7 @@ func (r *run) report(reached Phase) *report.Report {
 		Run: report.Run{
 			Seed: r.o.Seed, Batches: r.batches,
 			Replays: r.replays, ReplaysExhausted: r.exhausted, SettleMS: r.o.Settle.Milliseconds(),
-			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun,
+			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun, Thorough: r.o.Thorough,
 		},
 		Warnings: r.warnings,
 	}
@@ -48,7 +48,7 @@ func (r *run) report(reached Phase) *report.Report {
 
 func (r *run) reportLeak(l *leak) report.Leak {
 	out := report.Leak{
-		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS), Via: "path", DelayMS: l.delay.Milliseconds(),
+		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS), Via: l.via(), DelayMS: l.delay.Milliseconds(),
 		Restored: true, Reproducer: r.reproducer(l),
 		Evidence: report.Evidence{
 			Status: map[status]report.Status{

@@ -133,7 +133,13 @@ func (r *run) write(ctx context.Context, w *client) error {
 		return err
 	}
 	defer w2.abandon()
-	return r.pass(ctx, PhaseReverse, w2, order.reversed())
+	if err := r.pass(ctx, PhaseReverse, w2, order.reversed()); err != nil {
+		return err
+	}
+	if r.o.Thorough {
+		return r.allValues(ctx)
+	}
+	return nil
 }
 
 func (r *run) enter(p Phase, doing string) {

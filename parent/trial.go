@@ -24,6 +24,10 @@ type trial struct {
 	later bool
 	// idle looks once more before the writes.
 	idle bool
+	// exit also looks when the writer's namespace is gone.
+	exit bool
+	// until ends the wait early, once there is an effect at this place.
+	until place
 }
 
 // outcome is what a trial showed.
@@ -37,7 +41,12 @@ type outcome struct {
 	// undone since.
 	host    []effect
 	touched bool
+	// took is how long after the writes the effect at trial.until was seen.
+	took time.Duration
 }
+
+// pollsInSettle is how many looks are spread over the wait for a late effect.
+const pollsInSettle = 8
 
 // errBudget ends an attribution: the run has used up its replays.
 var errBudget = errors.New("the budget of replays is used up")
@@ -133,12 +142,29 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 			return out, err
 		}
 	}
-	if t.settle > 0 {
-		time.Sleep(t.settle)
-	}
 	out.writes = done
-	if out.effects, err = look(done); err != nil {
-		return out, err
+	for began := time.Now(); ; {
+		if t.until == (place{}) {
+			time.Sleep(t.settle)
+		}
+		if out.effects, err = look(done); err != nil {
+			return out, err
+		}
+		if out.took = time.Since(began); out.took >= t.settle || hasPlace(out.effects, t.until) {
+			break
+		}
+		time.Sleep(t.settle / pollsInSettle)
+	}
+	if t.exit {
+		if err := w.quit(); err != nil {
+			return out, err
+		}
+		r.drain(ctx)
+		gone, err := look(done)
+		if err != nil {
+			return out, err
+		}
+		out.effects = withSeen(gone, out.effects)
 	}
 	out.host = slices.DeleteFunc(r.steady(out.effects), func(e effect) bool { return e.observer != observerHost })
 	out.effects = withSeen(out.effects, r.notable(seen, done))

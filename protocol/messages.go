@@ -65,6 +65,8 @@ type Item struct {
 	// Avoid is the observers' values: to read one of those back shows nothing.
 	Avoid []Bytes `json:"avoid,omitempty"`
 	Want  int     `json:"want"`
+	// Exact has every candidate written once, whatever comes of it.
+	Exact bool `json:"exact,omitempty"`
 }
 
 // Replay asks for exactly these writes, in order.

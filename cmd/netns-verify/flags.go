@@ -30,11 +30,14 @@ type runFlags struct {
 	settle, deadline     time.Duration
 	root                 string
 	logFormat, logLevel  string
+	thorough             bool
+	given                func(flag string) bool
 }
 
 // register adds the flags that all kinds of runs have.
 func (f *runFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
+	f.given = fs.Changed
 	fs.SortFlags = false
 	fs.BoolVar(&f.json, "json", false, "short for --format json")
 	fs.StringVar(&f.format, "format", "text", "format of the report: "+strings.Join(render.Names(), ", "))
@@ -48,8 +51,9 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.userns, "userns", false, "short for --writers userns")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the orders of the run that printed this seed (0: draw one)")
 	fs.IntVar(&f.batchSize, "batch-size", parent.DefaultBatchSize, "keys written between two looks at the observers")
-	fs.DurationVar(&f.settle, "settle", parent.DefaultSettle, "how long to wait for delayed effects")
+	fs.DurationVar(&f.settle, "settle", parent.DefaultSettle, "how long to wait for delayed effects (with --thorough: default 1s)")
 	fs.DurationVar(&f.deadline, "deadline", parent.DefaultDeadline, "longest wait for one answer of a child")
+	fs.BoolVar(&f.thorough, "thorough", false, "try every kind of value, more orders, and wait for what comes late")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "stop after the plan, print it and write nothing")
 	fs.BoolVar(&f.allowOneWay, "allow-one-way", false, "also write keys that cannot be put back until reboot")
 
@@ -92,6 +96,9 @@ func (f *runFlags) check() error {
 	if _, err := f.logging().level(false); err != nil {
 		return err
 	}
+	if f.thorough && !f.given("settle") {
+		f.settle = parent.ThoroughSettle
+	}
 	for f.seed == 0 {
 		f.seed = uint64(rand.Uint32()) // short to type, exact in every reader of JSON
 	}
@@ -104,6 +111,7 @@ func (f *runFlags) options() parent.Options {
 	return parent.Options{
 		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude,
 		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
+		Thorough: f.thorough,
 	}
 }
 

@@ -76,6 +76,8 @@ func (f *vmFlags) register(cmd *cobra.Command) {
 	f.runFlags.register(cmd)
 	f.allowOneWay = true // nothing outlives the machine
 	cmd.Flags().Lookup("allow-one-way").DefValue = "true"
+	f.thorough = true
+	cmd.Flags().Lookup("thorough").DefValue = "true"
 }
 
 func (f *vmFlags) check() error {

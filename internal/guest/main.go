@@ -216,7 +216,7 @@ func (g *life) options() parent.Options {
 	}
 	return parent.Options{
 		Seed: g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
-		Writers: writers, Latches: g.order.Latches,
+		Writers: writers, Latches: g.order.Latches, Thorough: g.order.Thorough, Extreme: true,
 		AllowOneWay: g.order.AllowOneWay, DryRun: g.order.DryRun, Settle: g.order.Settle, Deadline: g.order.Deadline,
 		Logger: g.log,
 		Progress: func(p parent.Progress) {

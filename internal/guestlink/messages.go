@@ -42,6 +42,7 @@ type Run struct {
 	DryRun      bool          `json:"dry_run"`
 	Settle      time.Duration `json:"settle_ns"`
 	Deadline    time.Duration `json:"deadline_ns"`
+	Thorough    bool          `json:"thorough"`
 	// LogLevel is the least to log (zerolog's names).
 	LogLevel string `json:"log_level"`
 	RunID    string `json:"run_id"`

@@ -14,6 +14,8 @@ type Facts struct {
 	Values map[sysctl.Key]string
 	// NFLog is the text of /proc/net/netfilter/nf_log, empty where there is none.
 	NFLog string
+	// Extreme allows Thorough to propose what may cost much memory.
+	Extreme bool
 }
 
 // Direction is the way that numbers and sets are moved first.

@@ -228,6 +228,12 @@ type Cause struct {
 	Writer string `json:"writer"`
 }
 
+// The ways of a leak.
+const (
+	ViaPath = "path"
+	ViaExit = "exit" // it shows when the writer's namespace is gone
+)
+
 // The observers: those who must not notice.
 const (
 	ObserverHost    = "host"

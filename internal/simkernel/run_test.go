@@ -23,8 +23,9 @@ import (
 )
 
 var (
-	seedFlag = flag.Uint64("seed", 0, "the kernel of TestKernel")
-	kindFlag = flag.Int("kind", -1, "only one leak of this kind in the kernels of TestKernel and TestRandomKernels")
+	seedFlag     = flag.Uint64("seed", 0, "the kernel of TestKernel")
+	thoroughFlag = flag.Bool("thorough", false, "thorough runs only")
+	kindFlag     = flag.Int("kind", -1, "only one leak of this kind in the kernels of TestKernel and TestRandomKernels")
 )
 
 // How many kernels there are, and how many replays one may take. The race
@@ -54,6 +55,7 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		if seed%8 == 7 { // two of them find the same
 			opts.Writers = []parent.Writer{parent.WriterUserNS, parent.WriterRoot}
 		}
+		opts.Thorough = thoroughFlag != nil && *thoroughFlag || seed%16 == 5
 		var announced []sysctl.Key
 		var found int
 		opts.Writing = func(keys []sysctl.Key) { announced = append(announced, keys...) }

@@ -1,0 +1,131 @@
+package parent
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// allValues makes the further passes of a thorough run, each in a fresh writer
+// and in an order of its own: one value of each key in a pass, so that no value
+// undoes what another one did, until none is left. In the last pass every other
+// key is moved off its value before one is written, twice.
+func (r *run) allValues(ctx context.Context) error {
+	for r.nextValues() {
+		if err := r.valuePass(ctx, func(p *passState, w *client) error {
+			return p.perturbAll(ctx, w, r.exactOrder())
+		}); err != nil {
+			return err
+		}
+	}
+	return r.valuePass(ctx, func(p *passState, w *client) error {
+		r.exactly(func(k planned) []string { return values(k.effective, 1) })
+		o := r.exactOrder()
+		o.disruptive = nil // they would move the others, or end them
+		if err := p.perturbAll(ctx, w, o); err != nil {
+			return err
+		}
+		r.exactly(func(k planned) []string { return values(r.second(k), 2) })
+		return p.perturbAll(ctx, w, r.exactOrder())
+	})
+}
+
+func (r *run) valuePass(ctx context.Context, write func(*passState, *client) error) error {
+	if err := stopped(ctx); err != nil {
+		return err
+	}
+	w, err := r.start(ctx, r.writer.role())
+	if err != nil {
+		return err
+	}
+	defer w.abandon()
+	p := r.newPass(PhaseValues)
+	if err := write(p, w); err != nil {
+		return err
+	}
+	return p.close(ctx, w)
+}
+
+// exactly chooses what each key is given next.
+func (r *run) exactly(of func(planned) []string) {
+	for i, p := range r.plan {
+		r.plan[i].exact = nil
+		if p.skip == "" && !p.latch {
+			r.plan[i].exact = of(p)
+		}
+	}
+}
+
+// nextValues chooses a value for each key that was not written yet, and tells
+// whether there was any.
+func (r *run) nextValues() bool {
+	type attempt struct{ key, value string }
+	tried := map[attempt]bool{}
+	for _, w := range r.writes {
+		tried[attempt{string(w.key), w.value}] = true
+	}
+	any := false
+	r.exactly(func(p planned) []string {
+		for _, v := range p.all {
+			if !tried[attempt{string(p.entry.Key), v}] {
+				any = true
+				return []string{v}
+			}
+		}
+		return nil
+	})
+	return any
+}
+
+// second is another value than the first pass's that took effect, or else what
+// a fresh writer has.
+func (r *run) second(p planned) string {
+	for _, w := range r.writes {
+		if w.key == p.entry.Key && w.perturbed() && w.value != p.effective {
+			return w.value
+		}
+	}
+	return p.entry.State.Value
+}
+
+// values is a value n times, none where there is no value.
+func values(v string, n int) []string {
+	if v == "" {
+		return nil
+	}
+	return slices.Repeat([]string{v}, n)
+}
+
+// exactOrder is an order of the keys that are given something.
+func (r *run) exactOrder() order {
+	o := r.order()
+	idle := func(i int) bool { return len(r.plan[i].exact) == 0 }
+	return order{normal: slices.DeleteFunc(o.normal, idle), disruptive: slices.DeleteFunc(o.disruptive, idle)}
+}
+
+// linger looks for what the end of the writer's namespace does, and again and
+// again for what comes late: that may be gone soon.
+func (p *passState) linger(ctx context.Context) error {
+	p.drain(ctx)
+	for began := time.Now(); ; time.Sleep(p.o.Settle / pollsInSettle) {
+		effects, err := p.sweepAll(p.sibling)
+		if err != nil {
+			return err
+		}
+		for _, e := range p.notable(effects, nil) {
+			p.addLate(stray{effect: e})
+		}
+		if time.Since(began) >= p.o.Settle || stopped(ctx) != nil {
+			return nil
+		}
+	}
+}
+
+// drain waits until the namespaces of children that have ended are gone.
+func (r *run) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
+	defer cancel()
+	if err := r.m.Drain(ctx); err != nil {
+		r.warn("could not observe the end of the namespaces, only waited a while: %v", err)
+	}
+}
