@@ -83,13 +83,15 @@ func (r *run) flush(ctx context.Context, suspects []write) error {
 
 // how says in which way replays look for an effect.
 type how struct {
-	settle      time.Duration
-	later, exit bool
+	settle time.Duration
+	later  bool
+	// exit: it comes with the end of the writer's namespace.
+	exit bool
 }
 
 // trial is a replay that looks in this way.
 func (h how) trial(ws []write) trial {
-	return trial{writes: ws, as: ws, settle: h.settle, later: h.later, exit: h.exit}
+	return trial{writes: ws, as: ws, settle: h.settle, later: h.later}
 }
 
 // explain replays suspects until silent: it finds the causes of what they
@@ -191,7 +193,8 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 }
 
 func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
-	if ok, err := r.corroborated(ctx, e.place, ws, h); err != nil || !ok {
+	h, ok, err := r.corroborated(ctx, e.place, ws, h)
+	if err != nil || !ok {
 		return nil, err
 	}
 	set, err := r.minimal(ctx, e.place, ws, h)
@@ -218,21 +221,32 @@ func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, err
 
 // corroborated tells whether an effect comes once more with the writes, and
 // not without: that costs little beside looking for the cause of a restless key.
-func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (bool, error) {
-	shows, err := r.shows(ctx, p, ws, h)
-	if err != nil || !shows {
-		return false, err
+// It returns how to look for the effect from then on, as long as it took to come.
+func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (how, bool, error) {
+	t := h.trial(ws)
+	t.until = p
+	out, err := r.try(ctx, t)
+	if err != nil || !hasPlace(out.effects, p) {
+		return h, false, err
 	}
 	sham := h.trial(ws)
 	sham.writes = nil
-	out, err := r.try(ctx, sham)
-	if err != nil || !hasPlace(out.effects, p) {
-		return err == nil, err
+	without, err := r.try(ctx, sham)
+	if err == nil && hasPlace(without.effects, p) {
+		if h.settle > 0 {
+			r.restless[p] = true // nothing was written, and nothing was still to come
+		}
+		return h, false, nil
 	}
 	if h.settle > 0 {
-		r.restless[p] = true // nothing was written, and nothing was still to come
+		poll := h.settle / pollsInSettle
+		if h.exit = hasPlace(out.exit, p); h.exit {
+			h.settle = poll
+		} else {
+			h.settle = min(h.settle, 2*out.took+poll)
+		}
 	}
-	return false, nil
+	return h, err == nil, err
 }
 
 // minimal narrows writes that show an effect down: first to the write of the

@@ -230,11 +230,7 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 			return explained[e.place], err
 		}
 	}
-	if !p.o.Thorough {
-		return false, nil
-	}
-	explained, err := p.explain(ctx, without(e.history, known), how{exit: true})
-	return explained[e.place], err
+	return false, nil
 }
 
 // unexplained records an effect that follows no write. One that is seen a

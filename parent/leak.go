@@ -65,6 +65,14 @@ func (l *leak) via() string {
 	return report.ViaPath
 }
 
+// delayMS is how long the effect may take, at most; that of the end is not the write's.
+func (l *leak) delayMS() int64 {
+	if l.exit {
+		return 0
+	}
+	return l.delay.Milliseconds()
+}
+
 func (l *leak) shownBy(w Writer) {
 	if !slices.Contains(l.writers, w) {
 		l.writers = append(l.writers, w)

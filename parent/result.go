@@ -48,7 +48,7 @@ func (r *run) report(reached Phase) *report.Report {
 
 func (r *run) reportLeak(l *leak) report.Leak {
 	out := report.Leak{
-		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS), Via: l.via(), DelayMS: l.delay.Milliseconds(),
+		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS), Via: l.via(), DelayMS: l.delayMS(),
 		Restored: true, Reproducer: r.reproducer(l),
 		Evidence: report.Evidence{
 			Status: map[status]report.Status{

@@ -17,15 +17,14 @@ type trial struct {
 	// as is what restless keys are judged by: the writes, or in a sham round
 	// those that were not made.
 	as []write
-	// settle is how long to wait between the writes and the look.
+	// settle is how long to wait between the writes and the look. There is another
+	// look then when the writer's namespace is gone.
 	settle time.Duration
 	// later also makes a namespace after the writes and compares it with one
 	// made before them.
 	later bool
 	// idle looks once more before the writes.
 	idle bool
-	// exit also looks when the writer's namespace is gone.
-	exit bool
 	// until ends the wait early, once there is an effect at this place.
 	until place
 }
@@ -41,6 +40,8 @@ type outcome struct {
 	// undone since.
 	host    []effect
 	touched bool
+	// exit is what of it came with the end of the writer's namespace.
+	exit []effect
 	// took is how long after the writes the effect at trial.until was seen.
 	took time.Duration
 }
@@ -155,23 +156,21 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		}
 		time.Sleep(t.settle / pollsInSettle)
 	}
-	if t.exit {
-		if err := w.quit(); err != nil {
-			return out, err
-		}
+	if err := w.quit(); err != nil {
+		return out, err
+	}
+	if t.settle > 0 {
 		r.drain(ctx)
-		gone, err := look(done)
+		now, err := look(done)
 		if err != nil {
 			return out, err
 		}
-		out.effects = withSeen(gone, out.effects)
+		out.exit = slices.DeleteFunc(slices.Clone(now), func(e effect) bool { return hasPlace(out.effects, e.place) })
+		out.effects = withSeen(now, out.effects)
 	}
 	out.host = slices.DeleteFunc(r.steady(out.effects), func(e effect) bool { return e.observer != observerHost })
 	out.effects = withSeen(out.effects, r.notable(seen, done))
 	r.strayed(r.steady(out.effects), t.writes)
-	if err := w.quit(); err != nil {
-		return out, err
-	}
 	if t.later {
 		later, err := r.laterEffects(ctx, others[0].base.Map())
 		if err != nil {

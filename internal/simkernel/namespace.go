@@ -24,6 +24,8 @@ type namespace struct {
 	drift map[int]*drift
 	// touched is the keys that a leak has set here.
 	touched []int
+	// last is the last write of each key that has a rule for the namespace's end.
+	last map[int]*event
 	// planned tells that the writes of the moment are the plan's.
 	planned bool
 	dead    bool
@@ -127,6 +129,7 @@ func (k *Kernel) leave(ns *namespace) {
 	for i, other := range k.children {
 		if other == ns {
 			k.children = append(k.children[:i:i], k.children[i+1:]...)
+			k.exits(ns)
 			return
 		}
 	}

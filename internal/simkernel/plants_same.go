@@ -38,6 +38,8 @@ func (g *generator) plantKind(kind Kind) {
 		g.plantDecrease()
 	case ValueDependent:
 		g.plantValueDependent()
+	case AtExit:
+		g.plantAtExit()
 	case Delayed:
 		g.plantDelayed()
 	case Rejected:
@@ -269,6 +271,15 @@ func (g *generator) effectOf2(plant, key int, when func(*event) bool) {
 	g.rule(rule{
 		plant: plant, name: "sets the host's", when: when,
 		actions: []action{{to: toHost, key: key, value: constant(value)}},
+	}, key)
+}
+
+// plantAtExit plants a host's value that is taken from the writer's when that is gone.
+func (g *generator) plantAtExit() {
+	key := g.add(even(g.numeric()))
+	g.rule(rule{
+		plant: g.plant(AtExit, key), name: "sets the host's at the end", when: func(*event) bool { return true }, exit: true,
+		delay: g.delay(), actions: []action{{to: toHost, key: key, value: written}},
 	}, key)
 }
 

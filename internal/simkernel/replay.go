@@ -27,6 +27,9 @@ func (t Truth) replay(writes []assignment) map[Effect]bool {
 		_ = writer.Write(w.key, w.value) // a rejected write may be the cause
 	}
 	k.clock.sleep(replaySettle)
+	k.advance()
+	k.leave(writer.ns)
+	k.clock.sleep(replaySettle)
 	later := k.enter(parent.RoleLater)
 	seen := map[Effect]bool{}
 	for i := range k.keys {

@@ -1,6 +1,7 @@
 package simkernel
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,8 @@ type rule struct {
 	name    string
 	when    func(*event) bool
 	actions []action
+	// exit is for the end of a namespace in which the key is not as it was at first.
+	exit bool
 	// delay is constant, so that effects come in the order of their writes.
 	delay time.Duration
 }
@@ -73,6 +76,20 @@ func (k *Kernel) fire(e *event, r *rule) {
 		return -1 // behind those that are due at the same time
 	})
 	k.pending = slices.Insert(k.pending, at, p)
+}
+
+// exits fires the rules for the end of a namespace. The writes of a key's last
+// value are what did it.
+func (k *Kernel) exits(ns *namespace) {
+	for _, key := range slices.Sorted(maps.Keys(ns.last)) {
+		last := ns.last[key]
+		for _, r := range k.byKey[last.key] {
+			if rule := &k.rules[r]; rule.exit && k.state(ns, last.key) != ns.base[last.key] {
+				last.new = k.cell(ns, last.key).value
+				k.fire(last, rule)
+			}
+		}
+	}
 }
 
 // advance applies the effects that have come due. Every access begins with it.

@@ -39,6 +39,7 @@ const (
 	LatchTwo                   // once for ever, only where two keys are off their defaults; on one of them
 	LatchLate                  // another key, once for ever, some milliseconds later
 	Restless                   // same key, and the host's moves by itself as well
+	AtExit                     // when the writer's namespace ends
 	kinds
 )
 
@@ -46,7 +47,7 @@ var kindNames = [kinds]string{
 	"same-key-global", "same-key-host", "set-only", "cross-follow", "cross-constant", "cross-host",
 	"sibling-only", "later-follow", "later-constant", "latch-same", "latch-cross", "value-dependent",
 	"decrease-only", "conjunctive", "masked", "shared-effect", "delayed", "rejected", "appear",
-	"disappear", "chain", "multi-effect", "latch-two", "latch-late", "restless",
+	"disappear", "chain", "multi-effect", "latch-two", "latch-late", "restless", "at-exit",
 }
 
 func (k Kind) String() string {

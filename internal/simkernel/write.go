@@ -61,10 +61,24 @@ func (k *Kernel) write(ns *namespace, key int, in string) syscall.Errno {
 			k.logFiring(e, m.plant, "everybody's variable", []Effect{{report.ObserverHost, m.name}})
 		}
 		for _, r := range k.byKey[key] {
+			if k.rules[r].exit {
+				ns.remember(e)
+				continue
+			}
 			k.fire(e, &k.rules[r])
 		}
 	}
 	return e.errno
+}
+
+// remember keeps a write for the namespace's end, if it moved the value.
+func (ns *namespace) remember(e *event) {
+	if ns.last == nil {
+		ns.last = map[int]*event{}
+	}
+	if e.new != e.old {
+		ns.last[e.key] = e
+	}
 }
 
 func (k *Kernel) sideEffects(e *event) {
