@@ -254,19 +254,24 @@ func (r *run) note(e effect, why string) bool {
 	return false
 }
 
-// earlyLook makes a namespace right after the pass where replays are still to
-// come: their undoing may put right what later namespaces start with.
-func (p *passState) earlyLook(ctx context.Context) ([]effect, error) {
-	if len(p.late) == 0 || p.noise.loud || stopped(ctx) != nil {
-		return nil, nil
+// peek makes a namespace before writes are undone: that may put right what later
+// namespaces start with, and what they would have shown.
+func (r *run) peek(ctx context.Context) error {
+	if r.last == nil || r.noise.loud || stopped(ctx) != nil {
+		return nil
 	}
-	effects, err := p.laterEffects(ctx, p.controlBase)
-	return slices.DeleteFunc(effects, func(e effect) bool { return p.hostMoved(e.key) }), err
+	effects, err := r.laterEffects(ctx, r.controlBase)
+	for _, e := range effects {
+		if !hasPlace(r.last.early, e.place) {
+			r.last.early = append(r.last.early, e)
+		}
+	}
+	return err
 }
 
 // judgeLater makes a namespace after the pass, with the host as it was, and
-// attributes what is different from the control namespace, or was in an early look.
-func (p *passState) judgeLater(ctx context.Context, early []effect) error {
+// attributes what is different from the control namespace, or was when peeked at.
+func (p *passState) judgeLater(ctx context.Context) error {
 	if err := stopped(ctx); err != nil {
 		return err
 	}
@@ -274,7 +279,7 @@ func (p *passState) judgeLater(ctx context.Context, early []effect) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range early {
+	for _, e := range p.early {
 		if !hasPlace(effects, e.place) && !p.confirmedHere(e.place) {
 			effects = append(effects, e)
 		}

@@ -57,14 +57,15 @@ func (p *passState) close(ctx context.Context, w *client) error {
 			return err
 		}
 	}
-	early, err := p.earlyLook(ctx)
-	if err != nil {
-		return err
+	if len(p.late) > 0 { // replays are still to come
+		if err := p.peek(ctx); err != nil {
+			return err
+		}
 	}
 	if err := p.deferred(ctx); err != nil {
 		return err
 	}
-	if err := p.judgeLater(ctx, early); err != nil {
+	if err := p.judgeLater(ctx); err != nil {
 		return err
 	}
 	if p.exhausted {
@@ -120,6 +121,8 @@ type passState struct {
 	history []write
 	// late is the effects that their batch alone does not reproduce.
 	late []lateEffect
+	// early is what later namespaces would have shown during the pass.
+	early []effect
 	// open is the effects that are being attributed.
 	open []effect
 	// proven is the keys that a replay has shown to be isolated.

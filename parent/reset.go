@@ -52,6 +52,9 @@ func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]
 	if len(undo) == 0 {
 		return off, nil
 	}
+	if err := r.peek(ctx); err != nil {
+		return nil, err
+	}
 	if _, err = r.undoThroughWriter(ctx, undo); err != nil {
 		return nil, err
 	}

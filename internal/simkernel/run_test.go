@@ -238,7 +238,7 @@ func (s *stats) print(t *testing.T, n uint64) {
 	if n >= fewKernels && s.restless*5 < s.visible[Restless] {
 		t.Errorf("only %d of %d leaks in restless keys were found", s.restless, s.visible[Restless])
 	}
-	if n >= fewKernels && s.misnamed*100 > s.visible[LatchLate] {
+	if n >= fewKernels && s.misnamed > 1+s.visible[LatchLate]/100 {
 		t.Errorf("for %d of %d late latches their victim is named", s.misnamed, s.visible[LatchLate])
 	}
 	t.Logf("for %d of %d late latches the victim is named as the cause, beside the candidates", s.misnamed, s.visible[LatchLate])
