@@ -70,6 +70,12 @@ func (s *server) perturbKey(it protocol.Item) error {
 func (s *server) replay(p *protocol.Replay) error {
 	for _, w := range p.Writes {
 		key := sysctl.Key(w.Key)
+		if w.Read {
+			if err := s.read(key); err != nil {
+				return err
+			}
+			continue
+		}
 		if _, err := s.write(key, w.Value, s.tree.Read(key)); err != nil {
 			return err
 		}
@@ -85,4 +91,10 @@ func (s *server) write(key sysctl.Key, v protocol.Bytes, before sysctl.State) (a
 		Key: protocol.Bytes(key), Value: v, Error: protocol.FromError(werr),
 		Before: protocol.FromState(before), After: protocol.FromState(after),
 	}})
+}
+
+// read is a write that writes nothing.
+func (s *server) read(key sysctl.Key) error {
+	st := protocol.FromState(s.tree.Read(key))
+	return s.conn.Send(protocol.Reply{Write: &protocol.Write{Key: protocol.Bytes(key), Before: st, After: st}})
 }

@@ -161,6 +161,7 @@ func (r *run) putRight(ctx context.Context) error {
 
 // lastLook sweeps the host once more, now that nobody of ours is left.
 func (r *run) lastLook() error {
+	r.undoReads()
 	off, err := r.hostOff()
 	if err != nil {
 		return fmt.Errorf("last look: %w", err)

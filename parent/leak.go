@@ -59,8 +59,11 @@ func (r *run) add(l *leak) *leak {
 
 // via is the way by which the write reached others.
 func (l *leak) via() string {
-	if l.exit {
+	switch {
+	case l.exit:
 		return report.ViaExit
+	case len(l.cause) > 0 && l.cause[0].read:
+		return report.ViaRead
 	}
 	return report.ViaPath
 }

@@ -90,6 +90,7 @@ type Phase string
 // The phases.
 const (
 	PhaseSurvey  Phase = "survey"
+	PhaseReads   Phase = "reads" // thorough: keys are only read
 	PhasePlan    Phase = "plan"
 	PhaseForward Phase = "forward"
 	PhaseReverse Phase = "reversed"

@@ -18,7 +18,11 @@ func (r *run) reproducer(l *leak) string {
 		if r.secrets.hides(w.key, value) {
 			value = "VALUE"
 		}
-		sets = append(sets, "sysctl -qw "+quote(w.key.Dotted()+"="+value))
+		set := "sysctl -qw " + quote(w.key.Dotted()+"="+value)
+		if w.read {
+			set = "sysctl -n " + quote(w.key.Dotted())
+		}
+		sets = append(sets, set)
 	}
 	unshare := "unshare -n "
 	if len(l.writers) > 0 && l.writers[0] == WriterUserNS {

@@ -79,6 +79,9 @@ func (r *run) reportCauses(ws []write, by []Writer) []report.Cause {
 }
 
 func (r *run) reportAttempt(w write) report.Attempt {
+	if w.read {
+		return report.Attempt{}
+	}
 	v, after := r.shown(w.key, sysctl.State{Value: w.value}), r.shown(w.key, w.after)
 	a := report.Attempt{Value: v.Text, ValueB64: v.B64, After: after.Text, AfterB64: after.B64}
 	if w.errno != 0 {

@@ -21,6 +21,12 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	if r.host, err = sysctl.NewSweeper(r.m.Host()); err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
+	r.secrets.learn(r.host.Baseline())
+	if r.o.Thorough {
+		if err := r.reads(ctx); err != nil {
+			return nil, err
+		}
+	}
 	started, err := r.startSurveyed(ctx, r.writer.role(), RoleSibling, RoleControl)
 	if err != nil {
 		return nil, err
@@ -36,7 +42,6 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	if r.writer == WriterRoot { // others may not see all
 		r.writerBase = withKeysOf(r.writerBase, started[1].base, started[2].base)
 	}
-	r.secrets.learn(r.host.Baseline())
 	r.secrets.learn(r.writerBase)
 	for k, e := range r.controlBase {
 		if s, ok := r.siblingBase[k]; !ok || s.State != e.State {

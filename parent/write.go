@@ -17,6 +17,8 @@ type write struct {
 	errno         syscall.Errno
 	before, after sysctl.State
 	at            time.Time
+	// read: nothing was written, the key was only read.
+	read bool
 	// observed is the observers' states of the key when it was written.
 	observed []observed
 	// batch is the number of the batch it was written in.

@@ -78,6 +78,8 @@ type Replay struct {
 type Assign struct {
 	Key   Bytes `json:"key"`
 	Value Bytes `json:"value"`
+	// Read has the key only read.
+	Read bool `json:"read,omitempty"`
 }
 
 // Write is the result of one write, accepted or rejected, streamed as it happens.

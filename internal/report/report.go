@@ -231,6 +231,7 @@ type Cause struct {
 // The ways of a leak.
 const (
 	ViaPath = "path"
+	ViaRead = "read" // the key was only read
 	ViaExit = "exit" // it shows when the writer's namespace is gone
 )
 

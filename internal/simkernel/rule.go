@@ -16,6 +16,8 @@ type rule struct {
 	name    string
 	when    func(*event) bool
 	actions []action
+	// read is for reading the key in a child, whatever when says.
+	read bool
 	// exit is for the end of a namespace in which the key is not as it was at first.
 	exit bool
 	// delay is constant, so that effects come in the order of their writes.
@@ -76,6 +78,15 @@ func (k *Kernel) fire(e *event, r *rule) {
 		return -1 // behind those that are due at the same time
 	})
 	k.pending = slices.Insert(k.pending, at, p)
+}
+
+// reads fires the rules for the reading of a key.
+func (k *Kernel) reads(ns *namespace, key int) {
+	for _, r := range k.byKey[key] {
+		if rule := &k.rules[r]; rule.read && ns != k.host {
+			k.fire(&event{k: k, ns: ns, key: key, number: len(k.log.Writes)}, rule)
+		}
+	}
 }
 
 // exits fires the rules for the end of a namespace. The writes of a key's last

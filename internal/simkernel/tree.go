@@ -71,6 +71,7 @@ func (v view) Read(key sysctl.Key) sysctl.State {
 	}
 	v.k.drifted(v.ns, i, true)
 	v.k.notice(v.ns, i)
+	v.k.reads(v.ns, i)
 	return sysctl.State{Value: v.k.cell(v.ns, i).value}
 }
 

@@ -41,6 +41,7 @@ const (
 	Restless                   // same key, and the host's moves by itself as well
 	AtExit                     // when the writer's namespace ends
 	kinds
+	OnRead // by reading; not drawn, because every look of a run brings it about
 )
 
 var kindNames = [kinds]string{
@@ -51,7 +52,10 @@ var kindNames = [kinds]string{
 }
 
 func (k Kind) String() string {
-	if k < 0 || k >= kinds {
+	switch {
+	case k == OnRead:
+		return "on-read"
+	case k < 0 || k >= kinds:
 		return fmt.Sprintf("kind %d", int(k))
 	}
 	return kindNames[k]

@@ -61,11 +61,12 @@ func (k *Kernel) write(ns *namespace, key int, in string) syscall.Errno {
 			k.logFiring(e, m.plant, "everybody's variable", []Effect{{report.ObserverHost, m.name}})
 		}
 		for _, r := range k.byKey[key] {
-			if k.rules[r].exit {
+			switch rule := &k.rules[r]; {
+			case rule.exit:
 				ns.remember(e)
-				continue
+			case !rule.read:
+				k.fire(e, rule)
 			}
-			k.fire(e, &k.rules[r])
 		}
 	}
 	return e.errno

@@ -47,6 +47,10 @@ func Text(w io.Writer, r *report.Report, o Options) error {
 func (p *page) leak(n int, l report.Leak, o Options) {
 	p.section(p.bad, fmt.Sprintf("LEAK %d", n), headline(l))
 	for _, c := range l.Cause {
+		if l.Via == report.ViaRead {
+			p.field("read", dotted(c.Key)+by(c.Writer))
+			continue
+		}
 		p.field("wrote", assignment(c.Key, c.Attempt, o)+rejected(c.Attempt)+by(c.Writer))
 	}
 	if len(l.Cause) == 0 {
@@ -63,6 +67,9 @@ func (p *page) leak(n int, l report.Leak, o Options) {
 			break
 		}
 		p.field(e.Kind, effect(e, o))
+	}
+	if l.Via == report.ViaExit {
+		p.field("when", "the writer's namespace was gone")
 	}
 	p.field("evidence", evidence(l))
 	if l.Unprivileged {
