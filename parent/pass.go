@@ -16,7 +16,7 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 	if err := p.latches(ctx, o.latches); err != nil {
 		return err
 	}
-	if err := p.perturbAll(ctx, w, o); err != nil {
+	if err := p.perturbAll(ctx, w, o.batches(r.o.BatchSize)); err != nil {
 		return err
 	}
 	return p.close(ctx, w)
@@ -30,9 +30,8 @@ func (r *run) newPass(phase Phase) *passState {
 	return p
 }
 
-// perturbAll has the keys of an order written, and looks after each batch.
-func (p *passState) perturbAll(ctx context.Context, w *client, o order) error {
-	batches := o.batches(p.o.BatchSize)
+// perturbAll has batches written, and looks after each.
+func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) error {
 	for i, batch := range batches {
 		if err := stopped(ctx); err != nil {
 			return err

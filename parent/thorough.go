@@ -13,20 +13,23 @@ import (
 func (r *run) allValues(ctx context.Context) error {
 	for r.nextValues() {
 		if err := r.valuePass(ctx, func(p *passState, w *client) error {
-			return p.perturbAll(ctx, w, r.exactOrder())
+			return p.perturbAll(ctx, w, r.exactBatches())
 		}); err != nil {
 			return err
 		}
 	}
 	return r.valuePass(ctx, func(p *passState, w *client) error {
 		r.exactly(func(k planned) []string { return values(k.effective, 1) })
-		o := r.exactOrder()
-		o.disruptive = nil // they would move the others, or end them
-		if err := p.perturbAll(ctx, w, o); err != nil {
+		for i, k := range r.plan {
+			if k.disruptive { // it would move the others, or end them
+				r.plan[i].exact = nil
+			}
+		}
+		if err := p.perturbAll(ctx, w, r.exactBatches()); err != nil {
 			return err
 		}
 		r.exactly(func(k planned) []string { return values(r.second(k), 2) })
-		return p.perturbAll(ctx, w, r.exactOrder())
+		return p.perturbAll(ctx, w, r.exactBatches())
 	})
 }
 
@@ -96,11 +99,16 @@ func values(v string, n int) []string {
 	return slices.Repeat([]string{v}, n)
 }
 
-// exactOrder is an order of the keys that are given something.
-func (r *run) exactOrder() order {
+// exactSize is how many times as large the batches of these passes are: there are
+// many, and most of what leaks has shown before.
+const exactSize = 4
+
+// exactBatches is the keys that are given something, in a new order.
+func (r *run) exactBatches() [][]int {
 	o := r.order()
 	idle := func(i int) bool { return len(r.plan[i].exact) == 0 }
-	return order{normal: slices.DeleteFunc(o.normal, idle), disruptive: slices.DeleteFunc(o.disruptive, idle)}
+	o = order{normal: slices.DeleteFunc(o.normal, idle), disruptive: slices.DeleteFunc(o.disruptive, idle)}
+	return o.batches(exactSize * r.o.BatchSize)
 }
 
 // linger looks for what the end of the writer's namespace does, and again and
