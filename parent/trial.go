@@ -202,7 +202,8 @@ func (r *run) takeSpare() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(r.steady(effectsOf(observerSibling, changes))) > 0 {
+	if off := r.steady(effectsOf(observerSibling, changes)); len(off) > 0 {
+		r.strayed(off, nil) // by undoing, or late
 		return nil, spare.quit()
 	}
 	return spare, nil
