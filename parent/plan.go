@@ -24,7 +24,7 @@ type planned struct {
 
 // makePlan chooses candidates for every key that the writer may write.
 func (r *run) makePlan() {
-	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog()}
+	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog(), Loadable: r.o.Loadable}
 	for _, e := range r.writerBase {
 		if e.State.OK() {
 			facts.Values[e.Key] = e.State.Value
@@ -40,7 +40,7 @@ func (r *run) makePlan() {
 
 func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 	l, latch := known.OneWay(e.Key)
-	p := planned{entry: e, latch: latch || slices.Contains(r.o.Latches, e.Key), disruptive: perturb.Disruptive(e.Key)}
+	p := planned{entry: e, latch: latch || slices.Contains(r.o.Latches, e.Key) || perturb.Loads(e.Key, facts), disruptive: perturb.Disruptive(e.Key)}
 	if !r.included(e.Key) {
 		p.skip = report.ReasonExcluded
 		return p

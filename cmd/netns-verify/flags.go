@@ -30,6 +30,7 @@ type runFlags struct {
 	settle, deadline     time.Duration
 	root                 string
 	logFormat, logLevel  string
+	observe              observed
 }
 
 // register adds the flags that all kinds of runs have.
@@ -52,6 +53,8 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.DurationVar(&f.deadline, "deadline", parent.DefaultDeadline, "longest wait for one answer of a child")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "stop after the plan, print it and write nothing")
 	fs.BoolVar(&f.allowOneWay, "allow-one-way", false, "also write keys that cannot be put back until reboot")
+
+	fs.Var(&f.observe, "observe", "what to watch on the host: net, sys (all other sysctls), proc (tables of /proc/net), modules (the kernel's), all")
 
 	fs.BoolVar(&f.strict, "strict", false, "fail (exit status 3) where anything is left unproven")
 	fs.Var(&f.allowUntested, "allow-untested", "with --strict, accept untested keys that match `GLOB` (repeatable)")

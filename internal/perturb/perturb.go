@@ -14,6 +14,9 @@ type Facts struct {
 	Values map[sysctl.Key]string
 	// NFLog is the text of /proc/net/netfilter/nf_log, empty where there is none.
 	NFLog string
+	// Loadable is the modules that a write may make the kernel load; empty where
+	// that is not to be tried.
+	Loadable []string
 }
 
 // Direction is the way that numbers and sets are moved first.
