@@ -187,11 +187,11 @@ func breadth(k sysctl.Key) int {
 // restoreOnHost writes a key's expected value on the host itself, where that
 // is allowed, and tells whether it wrote.
 func (r *run) restoreOnHost(e effect) bool {
-	if !e.before.OK() || !r.atFirst(e.key).Writable() || !r.mayRestore(e) {
+	if !e.before.OK() || !r.mayRestore(e) {
 		return false
 	}
 	err := r.m.Host().Write(e.key, e.before.Value)
-	r.denied[e.key] = errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+	r.denied[e.key] = r.atFirst(e.key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))
 	r.refused[e.key] = r.m.Host().Read(e.key) == e.after // a latch stays where it is
 	r.log.Debug().Str("key", string(e.key)).AnErr("error", err).Msg("restored on the host")
 	return err == nil
