@@ -173,6 +173,7 @@ func (g *life) run() (*report.Report, error) {
 	m.host.Modules, r.Run.Observe = m.mods.report(), g.order.Observe.Names()
 	r.Host, r.Warnings = m.host, slices.Concat(g.warnings, m.warnings, r.Warnings)
 	r.KernelMessages = m.heard.report()
+	noteGuards(r)
 	r.Normalize()
 	r.Conclude(report.Ending{Err: rerr})
 	return r, rerr
