@@ -33,15 +33,15 @@ func (r *run) arrived() []sysctl.Key {
 }
 
 // sawLoading marks the write after which modules came and returns them as
-// effects. Of several writes to a key it is the one whose value the module is
-// named after (the kernel asks for PREFIX_VALUE), else any of them.
+// effects. That is the one whose value the module is named after (the kernel asks
+// for PREFIX_VALUE). Without such a one it may be chance, unless nobody else is there.
 func (r *run) sawLoading(done []write, came []sysctl.Key) []effect {
 	a := arrival{modules: came}
 	named := slices.IndexFunc(done, func(w write) bool {
 		return slices.ContainsFunc(came, func(k sysctl.Key) bool { return strings.HasSuffix(string(k), "_"+w.value) })
 	})
 	for i := range done {
-		if named < 0 || i == named {
+		if i == named || named < 0 && r.o.Private {
 			done[i].loaded = came
 		}
 	}
@@ -71,7 +71,7 @@ func (r *run) giveUpModule(e effect, suspects []write) {
 		}
 	}
 	if l.cause == nil {
-		r.unexplained(e, "modules are loaded for many reasons, and no write was seen to be this one's")
+		r.unexplained(e, "modules are loaded for many reasons, and this one is not named after anything written in that moment")
 		return
 	}
 	r.stuck[e.key] = true

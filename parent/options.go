@@ -49,6 +49,9 @@ type Options struct {
 	// not: their names are tried where a write may make it do so. Not for a host,
 	// which would have them until reboot.
 	Loadable []string
+	// Private tells that the machine was made for the run: what happens there in the
+	// moment of a write nobody else has done.
+	Private bool
 }
 
 // The defaults of Options.

@@ -231,7 +231,7 @@ func (g *life) options() parent.Options {
 		},
 		Writing:  g.writing,
 		Found:    func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
-		Loadable: g.loadable(),
+		Loadable: g.loadable(), Private: true,
 	}
 }
 
