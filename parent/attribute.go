@@ -40,6 +40,7 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 	var live []effect
 	for _, e := range p.notable(effects, batch) {
 		switch {
+		case hasPlace(persistent, e.place) && p.cameWithModule(e):
 		case e.observer == observerHost && (p.stuck[e.key] || p.noise.loud && hasPlace(off, e.place)):
 		case hasPlace(persistent, e.place) && p.oneWayAt(e.key) == nil && (p.unsteady(e.key) || p.hostMoved(e.key)):
 			p.unexplained(e, "new namespaces have it from the host, where it has changed")
@@ -55,7 +56,7 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 			return err
 		}
 		for _, e := range live {
-			if !explained[e.place] {
+			if !explained[e.place] && !p.cameWithModule(e) {
 				p.addLate(stray{effect: e, writes: [][]write{batch}})
 			}
 		}

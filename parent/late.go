@@ -236,6 +236,9 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 // unexplained records an effect that follows no write. One that is seen a
 // second time moves by itself.
 func (r *run) unexplained(e effect, why string) {
+	if r.cameWithModule(e) {
+		return
+	}
 	if r.note(e, why) {
 		r.restless[e.place] = true
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -36,6 +37,8 @@ type LinuxConfig struct {
 	// Marks is the kernel's log (/dev/kmsg), where children then mark each write
 	// before they make it; empty for none.
 	Marks string
+	// Observe is what is watched on the host beside its network sysctls.
+	Observe observe.Kinds
 }
 
 // Linux is the Machine under us.
@@ -60,7 +63,9 @@ func NewLinux(cfg LinuxConfig) (*Linux, error) {
 func (l *Linux) Close() { l.drain.close() }
 
 // Host implements Machine.
-func (l *Linux) Host() sysctl.Tree { return sysctl.NewProc(l.cfg.Root) }
+func (l *Linux) Host() sysctl.Tree {
+	return observe.New(sysctl.NewProc(l.cfg.Root), "/proc", l.cfg.Observe)
+}
 
 // NFLog implements Machine.
 func (l *Linux) NFLog() string {

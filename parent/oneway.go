@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -15,6 +16,11 @@ func (r *run) giveUp(e effect, suspects []write) {
 	switch {
 	case r.restless[e.place]:
 		return
+	case observe.IsModule(e.key):
+		r.giveUpModule(e, suspects)
+		return
+	case !e.key.Network() && !r.confirmedAt(e.place):
+		return // it was not written, so only a replay can tell
 	case !r.atFirst(e.key).Writable() || !e.before.OK() || e.after == sysctl.Absent:
 		return // perhaps a replay shows it again
 	case !r.confirmedAt(e.place) && !r.quiet():
@@ -66,14 +72,24 @@ func (r *run) oneWay(e effect, suspects []write) {
 			l.cause = []write{w}
 		}
 	}
-	l.candidates = without(r.suspected(suspects), map[sysctl.Key]bool{e.key: l.cause != nil})
+	r.recordOneWay(l, suspects, "the host's key changed")
+}
+
+// recordOneWay adds what may have to do with a leak that cannot be replayed;
+// seen is what was seen to happen with its cause.
+func (r *run) recordOneWay(l *leak, suspects []write, seen string) {
+	causes := map[sysctl.Key]bool{}
+	for _, w := range l.cause {
+		causes[w.key] = true
+	}
+	l.candidates = without(r.suspected(suspects), causes)
 	switch {
 	case l.cause == nil:
 		l.why = "it cannot be put back, so it cannot be replayed: one of the candidates did it, or several together"
 	case len(l.candidates) == 0:
-		l.why = "the host's key changed between two looks, just before and just after this write, and nothing else had been written; it cannot be put back, so there are no rounds"
+		l.why = seen + " between two looks, just before and just after this write, and nothing else had been written; it cannot be put back, so there are no rounds"
 	default:
-		l.why = "the host's key changed between two looks, just before and just after this write; it cannot be put back, so there are no rounds to tell whether it takes one of the candidates, too"
+		l.why = seen + " between two looks, just before and just after this write; it cannot be put back, so there are no rounds to tell whether it takes one of the candidates, too"
 	}
 	r.add(l)
 }

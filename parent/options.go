@@ -50,6 +50,13 @@ type Options struct {
 	Writing func(keys []sysctl.Key)
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
+	// Loadable is the modules that the kernel can load at its own request and has
+	// not: their names are tried where a write may make it do so. Not for a host,
+	// which would have them until reboot.
+	Loadable []string
+	// Private tells that the machine was made for the run: what happens there in the
+	// moment of a write nobody else has done.
+	Private bool
 }
 
 // The defaults of Options.

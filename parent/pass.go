@@ -204,7 +204,9 @@ func (r *run) notable(effects []effect, ws []write) []effect {
 		if !others && !r.restless[e.place] {
 			return false
 		}
-		if slices.ContainsFunc(ws, func(w write) bool { return w.key == e.key && w.after == e.after && w.perturbed() }) {
+		if slices.ContainsFunc(ws, func(w write) bool {
+			return w.key == e.key && w.after == e.after && w.perturbed() || slices.Contains(w.loaded, e.key)
+		}) {
 			return false
 		}
 		if others {

@@ -17,6 +17,7 @@ type planned struct {
 	up, down   []string
 	disruptive bool
 	latch      bool // known to be one-way
+	loads      bool // may make the kernel load a module, once
 	skip       report.Reason
 	// effective is the value that took effect in the first pass.
 	effective string
@@ -26,7 +27,7 @@ type planned struct {
 
 // makePlan chooses candidates for every key that the writer may write.
 func (r *run) makePlan() {
-	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog(), Extreme: r.o.Extreme}
+	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog(), Extreme: r.o.Extreme, Loadable: r.o.Loadable}
 	for _, e := range r.writerBase {
 		if e.State.OK() {
 			facts.Values[e.Key] = e.State.Value
@@ -42,7 +43,7 @@ func (r *run) makePlan() {
 
 func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 	l, latch := known.OneWay(e.Key)
-	p := planned{entry: e, latch: latch || slices.Contains(r.o.Latches, e.Key), disruptive: perturb.Disruptive(e.Key)}
+	p := planned{entry: e, latch: latch || slices.Contains(r.o.Latches, e.Key), loads: perturb.Loads(e.Key, facts), disruptive: perturb.Disruptive(e.Key)}
 	if !r.included(e.Key) {
 		p.skip = report.ReasonExcluded
 		return p
@@ -100,6 +101,8 @@ func (r *run) order() order {
 		case p.skip != "":
 		case p.latch:
 			o.latches = append(o.latches, i)
+		case p.loads: // once more when the module is there
+			o.latches, o.normal = append(o.latches, i), append(o.normal, i)
 		case p.disruptive:
 			o.disruptive = append(o.disruptive, i)
 		default:

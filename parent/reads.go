@@ -16,7 +16,7 @@ func (r *run) reads(ctx context.Context) error {
 	r.enter(PhaseReads, "")
 	var all []write
 	for _, e := range r.host.Baseline() {
-		if e.Readable() && r.included(e.Key) {
+		if e.Key.Network() && e.Readable() && r.included(e.Key) {
 			all = append(all, write{key: e.Key, read: true})
 		}
 	}

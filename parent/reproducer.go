@@ -36,7 +36,7 @@ func (r *run) reproducer(l *leak) string {
 		cause += fmt.Sprintf("; sleep %d", (l.delay+time.Second-1)/time.Second)
 	}
 	e := l.effects[0]
-	look := "sysctl " + quote(e.key.Dotted())
+	look := look(e.key)
 	switch e.observer {
 	case observerSibling:
 		return "unshare -n sh -c " + quote(fmt.Sprintf("%s; %s; %s", look, cause, look))

@@ -82,7 +82,7 @@ func (r *run) undoThroughWriter(ctx context.Context, undo []write) ([]effect, er
 // undo makes writes in a fresh writer, but none to keys that the user left out,
 // and takes note of them: they may do what any write may do. It returns those made.
 func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
-	undo = slices.DeleteFunc(slices.Clone(undo), func(w write) bool { return !r.included(w.key) })
+	undo = slices.DeleteFunc(slices.Clone(undo), func(w write) bool { return !w.key.Network() || !r.included(w.key) })
 	if len(undo) == 0 {
 		return nil, nil
 	}
@@ -194,21 +194,21 @@ func (r *run) restoreOnHost(e effect) bool {
 		return false
 	}
 	err := r.m.Host().Write(e.key, e.before.Value)
-	r.denied[e.key] = errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+	r.denied[e.key] = r.atFirst(e.key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))
 	r.refused[e.key] = r.m.Host().Read(e.key) == e.after // a latch stays where it is
 	r.log.Debug().Str("key", string(e.key)).AnErr("error", err).Msg("restored on the host")
 	return err == nil
 }
 
 // mayRestore tells whether the host's key may be written: a confirmed cause
-// explains the effect, or the machine is quiet. On a quiet machine the effect
+// explains the effect, or the machine is quiet and the key a network's. On a quiet machine the effect
 // is taken for ours until replays say otherwise; then the key gets the other's
 // value back (returnForced).
 func (r *run) mayRestore(e effect) bool {
 	if r.confirmedAt(e.place) {
 		return true
 	}
-	if !r.quiet() || r.restless[e.place] {
+	if !e.key.Network() || !r.quiet() || r.restless[e.place] {
 		return false
 	}
 	r.forced[e.key] = append(r.forced[e.key], e)

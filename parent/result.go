@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/known"
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -91,7 +92,8 @@ func (r *run) reportAttempt(w write) report.Attempt {
 }
 
 func (r *run) reportEffect(e effect) report.Effect {
-	out := report.Effect{Observer: e.observer, Kind: report.KindChanged, What: "sysctl", Key: string(e.key)}
+	out := report.Effect{Observer: e.observer, Kind: report.KindChanged}
+	out.What, out.Key = observe.Place(e.key)
 	switch {
 	case e.before == absent:
 		out.Kind = report.KindAppeared

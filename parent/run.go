@@ -20,6 +20,7 @@ type run struct {
 	log zerolog.Logger
 	rng *rand.Rand
 
+	watched     sysctl.Tree     // the host
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
 	sibling     *client
 	spare       *client // a sibling that no trial has changed yet
@@ -54,6 +55,7 @@ type run struct {
 	lost      []report.NotRestored
 	warnings  []string
 	secrets   *secrets
+	arrivals  []arrival
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
 	exhausted, aborted bool
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -49,6 +50,9 @@ func (s *secrets) value(v string) {
 // hides tells whether a value must not be shown. A key that no survey has seen
 // may be anything: conf/<device>/stable_secret of a new device, for instance.
 func (s *secrets) hides(k sysctl.Key, v string) bool {
+	if observe.IsModule(k) {
+		return false
+	}
 	return s.keys[k] || s.values[v] || len(s.known) > 0 && !s.known[k]
 }
 

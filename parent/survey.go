@@ -18,7 +18,8 @@ const idleSweeps = 2
 func (r *run) survey(ctx context.Context) (*client, error) {
 	r.enter(PhaseSurvey, "")
 	var err error
-	if r.host, err = sysctl.NewSweeper(r.m.Host()); err != nil {
+	r.watched = r.m.Host()
+	if r.host, err = sysctl.NewSweeper(r.watched); err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
 	r.secrets.learn(r.host.Baseline())

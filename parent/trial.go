@@ -68,7 +68,7 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 	if len(t.writes) > 0 {
 		t.writes = slices.Clone(t.writes)
 		for i := range t.writes {
-			t.writes[i].moved = out.writes[i].moved
+			t.writes[i].moved, t.writes[i].loaded = out.writes[i].moved, out.writes[i].loaded
 		}
 	}
 	off := out.host

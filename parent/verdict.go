@@ -18,13 +18,14 @@ func (r *run) reportKeys(rep *report.Report) {
 		return
 	}
 	var judges []judge
-	snapshots := []sysctl.Snapshot{r.host.Baseline()}
+	hostKeys := ofNetwork(r.host.Baseline())
+	snapshots := []sysctl.Snapshot{hostKeys}
 	for _, w := range r.writings {
 		judges = append(judges, r.judge(w))
 		snapshots = append(snapshots, w.writerBase)
 	}
-	host := r.host.Baseline().Map()
-	rep.Counts.HostKeys = len(host)
+	host := hostKeys.Map()
+	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(r.host.Baseline())
 	for _, k := range union(snapshots...) {
 		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly}
 		for _, o := range []string{observerHost, observerSibling} {

@@ -39,9 +39,12 @@ func (r *run) replay(w *client, again []write) (ws []write, seen []effect, err e
 // one-way leak there is no other proof of its cause, and a later write of the
 // batch may put the host's key back before it is swept.
 func (r *run) watch(k sysctl.Key, ws *[]write, seen *[]effect, do func() ([]write, error)) error {
-	before := r.host.Look(k)
+	before, had := r.host.Look(k), r.arrived()
 	done, err := do()
 	after := r.host.Look(k)
+	if came := keysWithout(r.arrived(), had); len(came) > 0 {
+		*seen = append(*seen, r.sawLoading(done, came)...)
+	}
 	if e := (effect{place{observerHost, k}, r.host.Expected(k), after}); after != before && !r.restless[e.place] {
 		*seen = append(*seen, e)
 		i := slices.IndexFunc(done, func(w write) bool { return w.after == after })

@@ -26,6 +26,9 @@ type write struct {
 	// moved tells that the host's key of the same name was as expected just
 	// before this was written, and not any more just after it.
 	moved bool
+	// loaded is the modules that the kernel was seen to have just after this was
+	// written, and not just before it.
+	loaded []sysctl.Key
 	// tainted: an observer's state was another by then.
 	tainted bool
 }

@@ -32,6 +32,7 @@ type runFlags struct {
 	logFormat, logLevel  string
 	thorough             bool
 	given                func(flag string) bool
+	observe              observed
 }
 
 // register adds the flags that all kinds of runs have.
@@ -56,6 +57,8 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.thorough, "thorough", false, "try every kind of value, more orders, and wait for what comes late")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "stop after the plan, print it and write nothing")
 	fs.BoolVar(&f.allowOneWay, "allow-one-way", false, "also write keys that cannot be put back until reboot")
+
+	fs.Var(&f.observe, "observe", "what to watch on the host: net, sys (all other sysctls), proc (tables of /proc/net), modules (the kernel's), all")
 
 	fs.BoolVar(&f.strict, "strict", false, "fail (exit status 3) where anything is left unproven")
 	fs.Var(&f.allowUntested, "allow-untested", "with --strict, accept untested keys that match `GLOB` (repeatable)")

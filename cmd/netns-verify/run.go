@@ -8,11 +8,12 @@ import (
 
 	"github.com/netns-verify/netns-verify/parent"
 
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 func runCommand(args []string, stdout, stderr *os.File) *cobra.Command {
-	f := &runFlags{}
+	f := &runFlags{observe: observed{observe.Kinds{observe.Net}}}
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Find, attribute, confirm and undo leaks on the running kernel",

@@ -80,6 +80,7 @@ func (s *session) run() int {
 	r.Tool, r.Host = tool(), host
 	r.Warnings = append(warnings, r.Warnings...)
 	r.Run.ID, r.Run.Started, r.Run.Arguments = s.id, s.start.UTC(), s.args
+	r.Run.Observe = s.f.observe.Names()
 	r.Run.DurationMS = time.Since(s.start).Milliseconds()
 	r.Normalize()
 	end := s.ending(err, cause)
@@ -135,6 +136,7 @@ func (s *session) verify(ctx context.Context) (*report.Report, error) {
 	m, err := parent.NewLinux(parent.LinuxConfig{
 		Root: s.f.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(),
 		UserNS: os.Geteuid() != 0, LogLevel: s.log.GetLevel().String(), Logger: s.log,
+		Observe: s.f.observe.Kinds,
 	})
 	if err != nil {
 		return &report.Report{}, err

@@ -11,11 +11,12 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/vm"
 )
 
 func vmCommand(args []string, stdout, stderr *os.File) *cobra.Command {
-	f := &vmFlags{}
+	f := &vmFlags{runFlags: runFlags{observe: observed{observe.All()}}}
 	cmd := &cobra.Command{
 		Use:   "vm",
 		Short: "Do the same to any kernel, in a throw-away virtual machine",

@@ -158,7 +158,7 @@ func (k *kernelSession) order() guestlink.Run {
 		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
 		Thorough: o.Thorough,
-		LogLevel: k.log.GetLevel().String(), RunID: k.id,
+		LogLevel: k.log.GetLevel().String(), RunID: k.id, Observe: k.f.observe.Kinds,
 	}
 	for _, w := range o.Writers {
 		r.Writers = append(r.Writers, string(w))

@@ -87,7 +87,7 @@ func (w *witness) partial() *report.Report {
 	o := w.f.options()
 	r := &report.Report{
 		Host: w.host, Leaks: w.leaks, KernelMessages: w.said,
-		Run: report.Run{Seed: o.Seed, DryRun: o.DryRun, SettleMS: o.Settle.Milliseconds(), Phase: string(w.phase)},
+		Run: report.Run{Seed: o.Seed, DryRun: o.DryRun, SettleMS: o.Settle.Milliseconds(), Phase: string(w.phase), Observe: w.f.observe.Names()},
 	}
 	r.Host.Modules = w.modules
 	if r.Host.KernelRelease == "" {

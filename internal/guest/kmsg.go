@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
@@ -171,7 +172,7 @@ func (k *kmsg) take(r record) {
 	} else if name, ok := r.mark(markModule); ok {
 		k.on.module(name, k.key)
 	} else if r.noteworthy() {
-		k.on.message(report.KernelMessage{Text: oneLine(r.text), Phase: k.phase, AfterWrite: k.key})
+		k.on.message(report.KernelMessage{Text: oneLine(r.text), Phase: k.phase, AfterWrite: k.key, Key: string(known.MessageKey(r.text))})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
@@ -123,6 +124,7 @@ type life struct {
 	phase    string
 	kernel   *kmsg // nil where its log cannot be followed
 	warnings []string
+	mods     *modules
 }
 
 // machine is what a guest has made of its kernel.
@@ -163,13 +165,15 @@ func (g *life) run() (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.mods = m.mods
 	r, rerr := g.verify()
 	if g.kernel != nil {
 		g.warn(g.kernel.stop())
 	}
-	m.host.Modules = m.mods.report()
+	m.host.Modules, r.Run.Observe = m.mods.report(), g.order.Observe.Names()
 	r.Host, r.Warnings = m.host, slices.Concat(g.warnings, m.warnings, r.Warnings)
 	r.KernelMessages = m.heard.report()
+	noteGuards(r)
 	r.Normalize()
 	r.Conclude(report.Ending{Err: rerr})
 	return r, rerr
@@ -177,9 +181,11 @@ func (g *life) run() (*report.Report, error) {
 
 // probe makes some writes and tells what changed.
 func (g *life) probe(writes []protocol.Assign) ([]report.Effect, error) {
-	if _, err := g.prepare(); err != nil {
+	m, err := g.prepare()
+	if err != nil {
 		return nil, err
 	}
+	g.mods = m.mods
 	l, err := g.linux()
 	if err != nil {
 		return nil, err
@@ -196,6 +202,7 @@ func (g *life) linux() (*parent.Linux, error) {
 	return parent.NewLinux(parent.LinuxConfig{
 		Root: sysctl.ProcRoot, Entry: g.Entry, DrainEntry: g.DrainEntry, Build: g.Build,
 		LogLevel: g.order.LogLevel, Logger: g.log, Marks: g.marks(),
+		Observe: g.order.Observe,
 	})
 }
 
@@ -222,9 +229,18 @@ func (g *life) options() parent.Options {
 		Progress: func(p parent.Progress) {
 			g.progress(guestlink.Progress{Phase: string(p.Phase), Done: p.Done, Total: p.Total, Doing: p.Doing, Leaks: p.Leaks})
 		},
-		Writing: g.writing,
-		Found:   func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
+		Writing:  g.writing,
+		Found:    func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
+		Loadable: g.loadable(), Private: true,
 	}
+}
+
+// loadable is the modules that came along unloaded, where their loading would be seen.
+func (g *life) loadable() []string {
+	if !g.order.Observe.Has(observe.Modules) {
+		return nil
+	}
+	return g.mods.unloaded()
 }
 
 func (g *life) writing(keys []sysctl.Key) {

@@ -111,6 +111,19 @@ func failure(e *kmod.Entry, err error) string {
 	return strings.Join(append([]string{text}, e.Problems...), "; ")
 }
 
+// unloaded is what was brought and nobody has asked for yet.
+func (m *modules) unloaded() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for _, e := range m.manifest.Modules {
+		if m.account[e.Name] == nil {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
 // report is the account, by name.
 func (m *modules) report() []report.Module {
 	m.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
@@ -46,6 +47,8 @@ type Run struct {
 	// LogLevel is the least to log (zerolog's names).
 	LogLevel string `json:"log_level"`
 	RunID    string `json:"run_id"`
+	// Observe is what is watched on the host (observe.Kinds).
+	Observe observe.Kinds `json:"observe,omitempty"`
 }
 
 // Message is one of a guest's: exactly one field is set.

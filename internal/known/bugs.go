@@ -4,8 +4,8 @@ import "github.com/netns-verify/netns-verify/internal/sysctl"
 
 type keys = []sysctl.Key
 
-// bug is a leak that is known upstream: of any of the causes to any of the
-// effects. No effects means: the same key elsewhere.
+// bug is a leak that is known: of any of the causes to any of the effects, which
+// may be patterns (path.Match). No effects means: the same key elsewhere.
 type bug struct {
 	causes, effects keys
 	text            string
@@ -36,6 +36,14 @@ var bugs = []bug{
 		effects: keys{"net/ipv4/tcp_allowed_congestion_control"},
 		text: "choosing a restricted algorithm in a namespace allows it to everybody since 4.15; " +
 			"fixed by 8d432592f30f in v5.13-rc1, 5.12.4, 5.11.21, 5.10.37, 5.4.119 and 4.19.191",
+	},
+	{
+		causes: keys{"net/ipv4/tcp_congestion_control"},
+		effects: keys{
+			"net/ipv4/tcp_allowed_congestion_control", "net/ipv4/tcp_available_congestion_control", "module:tcp_*",
+		},
+		text: "choosing an algorithm that is not loaded makes the kernel load it for everybody, and allows it if it is not " +
+			"restricted: root in any namespace may (tcp_ca_find_autoload; not fixed in 7.3-rc7)",
 	},
 	{
 		causes: keys{"net/netfilter/nf_hooks_lwtunnel"},

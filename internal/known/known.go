@@ -1,6 +1,7 @@
 package known
 
 import (
+	"path"
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -72,5 +73,10 @@ func Match(cause, effects []sysctl.Key) string {
 }
 
 func within(keys, all []sysctl.Key) bool {
-	return !slices.ContainsFunc(keys, func(k sysctl.Key) bool { return !slices.Contains(all, k) })
+	return !slices.ContainsFunc(keys, func(k sysctl.Key) bool {
+		return !slices.ContainsFunc(all, func(pattern sysctl.Key) bool {
+			ok, _ := path.Match(string(pattern), string(k))
+			return ok
+		})
+	})
 }

@@ -40,6 +40,8 @@ func TestMatch(t *testing.T) {
 		{"not that bug", keys{cc}, keys{cc}, ""},
 		{"explains only a part", keys{cc}, keys{allowed, "net/core/somaxconn"}, ""},
 		{"explains only one cause", keys{cc, "net/core/somaxconn"}, keys{allowed}, ""},
+		{"loads a module", keys{cc}, keys{allowed, "net/ipv4/tcp_available_congestion_control", "module:tcp_bbr"}, "tcp_ca_find_autoload"},
+		{"loads another module", keys{cc}, keys{"module:sch_fq"}, ""},
 		{"latch", keys{"net/netfilter/nf_hooks_lwtunnel"}, keys{"net/netfilter/nf_hooks_lwtunnel"}, "until reboot"},
 		{"before 5.2.17", keys{"net/netfilter/nf_conntrack_acct"}, keys{"net/netfilter/nf_conntrack_acct"}, "478553fd1b6f"},
 		{"descriptor", keys{"net/sctp/rto_min"}, keys{"net/sctp/rto_min"}, "CVE-2025-21640"},
@@ -75,7 +77,7 @@ func TestRefused(t *testing.T) {
 func TestTablesAreSound(t *testing.T) {
 	check := func(ks keys) {
 		for _, k := range ks {
-			if err := k.Check(); err != nil || !strings.HasPrefix(string(k), "net/") {
+			if err := k.Check(); err != nil || !k.Network() && !strings.HasPrefix(string(k), "module:") {
 				t.Errorf("bad key %q: %v", k, err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 // The lists that the kernel publishes (ip-sysctl.rst, mptcp-sysctl.rst).
 const (
+	congestionControl   sysctl.Key = "net/ipv4/tcp_congestion_control"
 	availableCongestion sysctl.Key = "net/ipv4/tcp_available_congestion_control"
 	allowedCongestion   sysctl.Key = "net/ipv4/tcp_allowed_congestion_control"
 )
@@ -18,14 +19,34 @@ func words(f Facts, k sysctl.Key) []string { return strings.Fields(f.Values[k]) 
 
 // congestion puts what is available but restricted first: a child that gets it
 // accepted widens everyone's allowed list (fixed by 8d432592f30f). Without a list
-// only what every kernel has built in is named: other names load modules
-// (tcp_ca_find_autoload, net/ipv4/tcp_cong.c).
+// only what every kernel has built in is named: other names load modules, which is
+// tried with one where it is to be tried.
 func congestion(s Subject, f Facts) []string {
 	allowed := words(f, allowedCongestion)
 	restricted := without(words(f, availableCongestion), allowed)
 	turn(s.Prefer, restricted, allowed)
-	return slices.Concat(restricted, allowed, []string{"reno"})
+	loading := loadable(f)
+	turn(s.Prefer, loading)
+	return slices.Concat(loading[:min(len(loading), 1)], restricted, allowed, []string{"reno"})
 }
+
+// loadable is the names for which the kernel would load a module: whatever name is
+// written, "tcp_" and that is asked for, before it is known whether the writer may
+// have it; so capable(CAP_NET_ADMIN), root in any network namespace of the initial
+// user namespace (tcp_ca_find_autoload, net/ipv4/tcp_cong.c).
+func loadable(f Facts) []string {
+	var names []string
+	for _, m := range f.Loadable {
+		if name, ok := strings.CutPrefix(m, "tcp_"); ok && name != "diag" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Loads tells whether a candidate for the key may make the kernel load a module.
+func Loads(k sysctl.Key, f Facts) bool { return k == congestionControl && len(loadable(f)) > 0 }
 
 // allowed widens the allowed list by one name, or narrows it by one. The kernel
 // prints it in its own order, so only the set counts.

@@ -16,6 +16,9 @@ type Facts struct {
 	NFLog string
 	// Extreme allows Thorough to propose what may cost much memory.
 	Extreme bool
+	// Loadable is the modules that a write may make the kernel load; empty where
+	// that is not to be tried.
+	Loadable []string
 }
 
 // Direction is the way that numbers and sets are moved first.

@@ -34,4 +34,6 @@ type KernelMessage struct {
 	Phase string `json:"phase"`
 	// AfterWrite is the key of the newest write before it, empty where there was none.
 	AfterWrite string `json:"after_write,omitempty"`
+	// Key is the key that it is about, where it names one.
+	Key string `json:"key,omitempty"`
 }

@@ -12,6 +12,7 @@ func (r *Report) Normalize() {
 	empty(&r.Run.Arguments)
 	empty(&r.Run.Writers)
 	empty(&r.Run.NotRestored)
+	empty(&r.Run.Observe)
 	empty(&r.Warnings)
 	empty(&r.Host.Modules)
 	empty(&r.KernelMessages)

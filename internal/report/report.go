@@ -62,6 +62,8 @@ type Run struct {
 	ExitReason string `json:"exit_reason"`
 	// NotRestored is the host's keys that are not as they were found.
 	NotRestored []NotRestored `json:"not_restored"`
+	// Observe is the kinds of places of the host that are watched.
+	Observe []string `json:"observe"`
 }
 
 // NotRestored is a key of the host that could not be put back.
@@ -114,6 +116,9 @@ type Counts struct {
 	// Perturbed is the writable keys for which a write took effect.
 	Perturbed int             `json:"perturbed"`
 	Verdicts  map[Verdict]int `json:"verdicts"`
+	// Watched is the places of the host that are watched: its keys, those that
+	// are not below net/, tables and modules.
+	Watched int `json:"watched"`
 }
 
 // Verdict is what the run concluded about one key.
@@ -249,11 +254,18 @@ const (
 	KindDisappeared = "disappeared"
 )
 
+// What an effect shows in.
+const (
+	WhatSysctl = "sysctl"
+	WhatProc   = "proc"   // a table below /proc
+	WhatModule = "module" // of the kernel, loaded
+)
+
 // Effect is something of an observer that changed.
 type Effect struct {
 	Observer string `json:"observer"`
 	Kind     string `json:"kind"`
-	What     string `json:"what"` // sysctl
+	What     string `json:"what"`
 	Key      string `json:"key"`
 	Change
 	// Phase says where an unconfirmed effect was seen.

@@ -26,7 +26,10 @@ const maxValue = 4 << 20
 
 // Proc is the tree below a directory, normally /proc/sys. It shows the network
 // namespace of the calling thread: whoever uses it must stay in one namespace.
-type Proc struct{ root string }
+type Proc struct {
+	root string
+	all  bool // list more than net/
+}
 
 // firstRead is the size of the first buffer, in bytes: small, because the
 // kernel allocates and clears as much for every read.
@@ -37,9 +40,17 @@ func NewProc(root string) *Proc { return &Proc{root: filepath.Clean(root)} }
 
 func (p *Proc) path(k Key) string { return p.root + "/" + string(k) }
 
-// List walks net/. A directory that vanishes meanwhile is left out.
+// Everything is the same tree, listed whole and not only below net/.
+func (p *Proc) Everything() *Proc { return &Proc{root: p.root, all: true} }
+
+// List walks net/, or everything. A directory that vanishes meanwhile is left out.
 func (p *Proc) List() ([]Key, error) {
 	var keys []Key
+	if p.all {
+		if err := p.listOthers(&keys); err != nil {
+			return nil, fmt.Errorf("list keys: %w", err)
+		}
+	}
 	if err := p.list("net", &keys); err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}

@@ -17,6 +17,9 @@ func (p *page) kernel(r *report.Report, o Options) {
 			if m.AfterWrite != "" {
 				s += ", after a write of " + dotted(m.AfterWrite)
 			}
+			if m.Key != "" {
+				s += ", about " + dotted(m.Key)
+			}
 			p.item(s + ")")
 		})
 	}

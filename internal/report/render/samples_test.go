@@ -20,7 +20,7 @@ func base() *report.Report {
 		Tool: report.Tool{Name: "netns-verify", Version: "v0.1.0", Commit: "0123456789ab"},
 		Run: report.Run{
 			ID: "5f0c2d9a1b3e4f60", Started: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC), DurationMS: 2345, Seed: 42,
-			Arguments: []string{"run"}, Writers: []string{"root"}, Passes: 2, Batches: 18, Replays: 31, SettleMS: 300, Phase: "report",
+			Arguments: []string{"run"}, Writers: []string{"root"}, Passes: 2, Batches: 18, Replays: 31, SettleMS: 300, Phase: "report", Observe: []string{"net"},
 		},
 		Host: report.Host{
 			KernelRelease: "6.18.44", KernelVersion: "#1 SMP PREEMPT_DYNAMIC", Machine: "x86_64",
@@ -157,7 +157,11 @@ func inVM() *report.Report {
 		{Name: "x25", LoadedBy: report.LoadedByUs, Error: "EPERM"},
 		{Name: "tcp_vegas", LoadedBy: report.LoadedByKernel, AfterWrite: "net/ipv4/tcp_congestion_control"},
 	}
+	r.Run.Observe, r.Counts.Watched = []string{"net", "sys", "proc", "modules"}, 1300
+	r.Leaks[0].Effects = append(r.Leaks[0].Effects, report.Effect{Observer: "host", Kind: report.KindAppeared, What: report.WhatModule,
+		Key: "tcp_vegas", Change: report.Change{After: text("loaded")}})
 	r.KernelMessages = []report.KernelMessage{
+		{Text: "sysctl net/ipv4/conf/eth0.100/x: data points to kernel global data: x", Phase: "survey", Key: "net/ipv4/conf/eth0.100/x"},
 		{Text: "x25: loading out-of-tree module taints kernel.", Phase: "modules"},
 		{Text: "WARNING: CPU: 0 PID: 77 at net/sysctl_net.c:155 ensure_safe_net_sysctl+0x0/0x0", Phase: "forward", AfterWrite: "net/ipv4/conf/eth0.100/x"},
 	}

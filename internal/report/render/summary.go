@@ -24,6 +24,12 @@ func (p *page) summary(r *report.Report) {
 		p.writing(r.Run)
 	}
 	c := r.Counts
+	if len(r.Run.Observe) > 1 {
+		p.field("watched", plural(c.Watched, "place")+" of the host: "+strings.Join(r.Run.Observe, ", "))
+	}
+	if s := guarded(r.Keys); s != "" {
+		p.field("userns", s)
+	}
 	keys := fmt.Sprintf("%d on the host, %d in a fresh namespace, %d writable there", c.HostKeys, c.ChildKeys, c.Writable)
 	if r.Run.DryRun {
 		p.field("keys", keys)
