@@ -32,8 +32,8 @@ func (p *passState) deferred(ctx context.Context) error {
 	if err := p.awaitLate(ctx); err != nil {
 		return err
 	}
-	if err := p.idleTrials(ctx); err != nil {
-		return p.outOfBudget(err)
+	if err := p.outOfBudget(p.idleTrials(ctx)); err != nil {
+		return err
 	}
 	fruitless, most, restoring := 0, fruitlessMost, 0
 	if p.noise.loud {
