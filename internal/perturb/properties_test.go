@@ -24,11 +24,18 @@ func TestPatternsAreWellFormed(t *testing.T) {
 	}
 }
 
-// check holds Candidates to what it promises.
+// check holds Candidates and Thorough to what they promise.
 func check(t *testing.T, s Subject, f Facts) {
 	t.Helper()
-	got := Candidates(s, f)
-	if again := Candidates(s, f); !slices.Equal(got, again) {
+	for _, propose := range []func(Subject, Facts) []string{Candidates, Thorough} {
+		checkOne(t, s, f, propose)
+	}
+}
+
+func checkOne(t *testing.T, s Subject, f Facts, propose func(Subject, Facts) []string) {
+	t.Helper()
+	got := propose(s, f)
+	if again := propose(s, f); !slices.Equal(got, again) {
 		t.Errorf("%+v: not the same twice: %q, %q", s, got, again)
 	}
 	if len(got) > MaxCandidates {
