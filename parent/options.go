@@ -45,6 +45,8 @@ type Options struct {
 	Writing func(keys []sysctl.Key)
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
+	// Devices is what children have beside lo (default nothing).
+	Devices Devices
 }
 
 // The defaults of Options.

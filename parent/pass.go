@@ -25,6 +25,9 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 			return err
 		}
 		r.progress(i, len(batches), "")
+		if err := r.meet(ctx, r.plan[batch[0]].entry.Key); err != nil {
+			return err
+		}
 		if err := p.batch(ctx, w, batch); err != nil {
 			return err
 		}
@@ -69,7 +72,9 @@ func (p *passState) latches(ctx context.Context, latches []int) error {
 }
 
 func (p *passState) latch(ctx context.Context, index int) error {
+	back := p.having(onDevices([]write{{key: p.plan[index].entry.Key}}))
 	w, err := p.start(ctx, p.writer.role())
+	back()
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ func (r *run) report(reached Phase) *report.Report {
 			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun,
 		},
 		Warnings: r.warnings,
+		Host:     report.Host{Devices: r.made},
 	}
 	for _, w := range r.writings {
 		rep.Run.Writers = append(rep.Run.Writers, string(w.writer))

@@ -30,6 +30,7 @@ type runFlags struct {
 	settle, deadline     time.Duration
 	root                 string
 	logFormat, logLevel  string
+	devices              deviceKinds
 }
 
 // register adds the flags that all kinds of runs have.
@@ -58,6 +59,8 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.StringVar(&f.logFormat, "log-format", "auto", "format of the log on stderr: auto (console on a terminal), json, console")
 	fs.StringVar(&f.logLevel, "log-level", "", "least `LEVEL` to log: trace, debug, info, warn, error (default info, on a terminal warn)")
+
+	fs.Var(&f.devices, "devices", "network devices that fresh namespaces get: auto (every kind, and the host's by name), none, or kinds such as veth,bridge")
 
 	cmd.MarkFlagsMutuallyExclusive("json", "format")
 	cmd.MarkFlagsMutuallyExclusive("writers", "userns")

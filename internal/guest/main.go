@@ -167,7 +167,7 @@ func (g *life) run() (*report.Report, error) {
 	if g.kernel != nil {
 		g.warn(g.kernel.stop())
 	}
-	m.host.Modules = m.mods.report()
+	m.host.Modules, m.host.Devices = m.mods.report(), r.Host.Devices
 	r.Host, r.Warnings = m.host, slices.Concat(g.warnings, m.warnings, r.Warnings)
 	r.KernelMessages = m.heard.report()
 	r.Normalize()
@@ -214,8 +214,16 @@ func (g *life) options() parent.Options {
 	for _, w := range g.order.Writers {
 		writers = append(writers, parent.Writer(w))
 	}
+	// Every kind may be tried: what modules that loads goes with the machine.
+	devices := parent.Devices{Kinds: g.order.Devices}
+	if len(devices.Kinds) > 0 {
+		var err error
+		devices.Like, err = parent.HostDevices()
+		g.warn(err)
+	}
 	return parent.Options{
-		Seed: g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
+		Devices: devices,
+		Seed:    g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
 		Writers: writers, Latches: g.order.Latches,
 		AllowOneWay: g.order.AllowOneWay, DryRun: g.order.DryRun, Settle: g.order.Settle, Deadline: g.order.Deadline,
 		Logger: g.log,

@@ -10,7 +10,7 @@ import (
 )
 
 // Version changes with every change of an order or a message.
-const Version = 1
+const Version = 2
 
 // OrderPath is where a guest finds its order, in its root file system.
 const OrderPath = "/order.json"
@@ -45,6 +45,8 @@ type Run struct {
 	// LogLevel is the least to log (zerolog's names).
 	LogLevel string `json:"log_level"`
 	RunID    string `json:"run_id"`
+	// Devices is the kinds that children get (internal/device).
+	Devices []string `json:"devices,omitempty"`
 }
 
 // Message is one of a guest's: exactly one field is set.

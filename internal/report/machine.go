@@ -35,3 +35,12 @@ type KernelMessage struct {
 	// AfterWrite is the key of the newest write before it, empty where there was none.
 	AfterWrite string `json:"after_write,omitempty"`
 }
+
+// Device is one network device of every fresh namespace, or the failure to make it.
+type Device struct {
+	// Kind is rtnetlink's name of it, or "tap", "tun".
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// Error is why it was not made.
+	Error string `json:"error,omitempty"`
+}

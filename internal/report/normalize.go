@@ -14,6 +14,7 @@ func (r *Report) Normalize() {
 	empty(&r.Run.NotRestored)
 	empty(&r.Warnings)
 	empty(&r.Host.Modules)
+	empty(&r.Host.Devices)
 	empty(&r.KernelMessages)
 	if r.Counts.Verdicts == nil {
 		r.Counts.Verdicts = map[Verdict]int{}
