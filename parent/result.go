@@ -126,6 +126,9 @@ func (r *run) view(e sysctl.Entry) report.View {
 }
 
 func errnoName(n syscall.Errno) string {
+	if n == unix.EOPNOTSUPP {
+		return "EOPNOTSUPP" // the same number as ENOTSUP, and the kernel's name of it
+	}
 	if name := unix.ErrnoName(n); name != "" {
 		return name
 	}
