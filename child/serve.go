@@ -1,6 +1,7 @@
 package child
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,8 @@ type server struct {
 // a quit means that the parent is gone: an error. A panic while serving is
 // told to the parent as a failure, with its stack in the log, and ends the child.
 func Serve(tree sysctl.Tree, hello protocol.Hello, r io.Reader, w io.Writer, log zerolog.Logger) (err error) {
-	s := &server{tree: tree, conn: protocol.NewConn[protocol.Request, protocol.Reply](r, w)}
+	replies := bufio.NewWriterSize(w, 64<<10) // the answer to a small request is one write(2)
+	s := &server{tree: tree, conn: protocol.NewConn[protocol.Request, protocol.Reply](r, replies)}
 	defer func() {
 		if s.sweeper != nil {
 			_ = s.sweeper.Close()
@@ -37,12 +39,16 @@ func Serve(tree sysctl.Tree, hello protocol.Hello, r io.Reader, w io.Writer, log
 			log.Error().Bytes("stack", debug.Stack()).Msgf("panic: %v", p)
 			err = fmt.Errorf("panic: %v", p)
 			_ = s.conn.Send(protocol.Reply{Failed: protocol.FromError(err)}) // the parent may be gone
+			_ = replies.Flush()
 		}
 	}()
 	if err := s.conn.Send(protocol.Reply{Hello: &hello}); err != nil {
 		return err
 	}
 	for {
+		if err := replies.Flush(); err != nil {
+			return fmt.Errorf("answer: %w", err)
+		}
 		req, err := s.conn.Receive()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
@@ -60,7 +66,7 @@ func Serve(tree sysctl.Tree, hello protocol.Hello, r io.Reader, w io.Writer, log
 			return err
 		}
 		if req.Quit != nil {
-			return nil
+			return replies.Flush()
 		}
 	}
 }
@@ -75,6 +81,8 @@ func (s *server) serve(req protocol.Request) error {
 		return s.replay(req.Replay)
 	case req.Sweep != nil:
 		return s.sweep()
+	case req.Devices != nil:
+		return s.devices(req.Devices)
 	}
 	return nil // quit
 }

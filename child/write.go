@@ -30,11 +30,11 @@ func (s *server) perturbKey(it protocol.Item) error {
 		}
 		return nil
 	}
+	before := s.tree.Read(key)
 	for _, c := range it.Candidates {
 		if effective >= max(it.Want, 1) {
 			return nil
 		}
-		before := s.tree.Read(key)
 		if before.OK() && before.Value == string(c) || slices.Contains(it.Avoid, c) {
 			continue // it would show nothing
 		}
@@ -45,13 +45,13 @@ func (s *server) perturbKey(it protocol.Item) error {
 		if after.OK() && after != before && !slices.Contains(it.Avoid, protocol.Bytes(after.Value)) {
 			effective++
 		}
+		before = after
 	}
 	if effective > 0 {
 		return nil
 	}
 	// A switch has no third value: what one observer has shows it to the others.
 	for _, c := range it.Avoid {
-		before := s.tree.Read(key)
 		if effective >= max(it.Want, 1) || !before.OK() || before.Value == string(c) {
 			continue
 		}
@@ -62,6 +62,7 @@ func (s *server) perturbKey(it protocol.Item) error {
 		if after.OK() && after != before {
 			effective++
 		}
+		before = after
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type client struct {
 	dead     bool
 
 	writing func([]sysctl.Key) // Options.Writing
+	made    []protocol.Device  // beside lo
 }
 
 // errDeadline is the cause of a call that took too long.

@@ -57,6 +57,8 @@ type Options struct {
 	// Private tells that the machine was made for the run: what happens there in the
 	// moment of a write nobody else has done.
 	Private bool
+	// Devices is what children have beside lo (default nothing).
+	Devices Devices
 }
 
 // The defaults of Options.

@@ -37,6 +37,9 @@ func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) 
 			return err
 		}
 		p.progress(i, len(batches), "")
+		if err := p.meet(ctx, p.plan[batch[0]].entry.Key); err != nil {
+			return err
+		}
 		if err := p.batch(ctx, w, batch); err != nil {
 			return err
 		}
@@ -92,7 +95,9 @@ func (p *passState) latches(ctx context.Context, latches []int) error {
 }
 
 func (p *passState) latch(ctx context.Context, index int) error {
+	back := p.having(onDevices([]write{{key: p.plan[index].entry.Key}}))
 	w, err := p.start(ctx, p.writer.role())
+	back()
 	if err != nil {
 		return err
 	}

@@ -88,48 +88,6 @@ func (r *run) included(k sysctl.Key) bool {
 		!slices.ContainsFunc(r.o.Exclude, match)
 }
 
-// order is the indices of the plan's keys in the order of a pass: latches are
-// written first, each by a writer that writes nothing else, because what they
-// do must be certain without a replay.
-type order struct{ latches, normal, disruptive []int }
-
-// order shuffles the plan. Keys that disrupt go last.
-func (r *run) order() order {
-	var o order
-	for i, p := range r.plan {
-		switch {
-		case p.skip != "":
-		case p.latch:
-			o.latches = append(o.latches, i)
-		case p.loads: // once more when the module is there
-			o.latches, o.normal = append(o.latches, i), append(o.normal, i)
-		case p.disruptive:
-			o.disruptive = append(o.disruptive, i)
-		default:
-			o.normal = append(o.normal, i)
-		}
-	}
-	for _, s := range [][]int{o.normal, o.disruptive} {
-		r.rng.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
-	}
-	return o
-}
-
-// reversed is the order of the second pass: a leak that one key causes and
-// another undoes shows in one of the two. Keys that disrupt stay last: each is
-// swept alone, so that nothing can hide it.
-func (o order) reversed() order {
-	n, d := slices.Clone(o.normal), slices.Clone(o.disruptive)
-	slices.Reverse(n)
-	slices.Reverse(d)
-	return order{normal: n, disruptive: d} // a latch has shown what it does
-}
-
-// batches cuts an order into what is written between two sweeps.
-func (o order) batches(size int) [][]int {
-	return append(slices.Collect(slices.Chunk(o.normal, size)), slices.Collect(slices.Chunk(o.disruptive, 1))...)
-}
-
 // item is a key's part of a batch. In the second pass the key is first given
 // the value that took effect in the first one (in another order it may show
 // what was hidden), then one in the other direction.

@@ -3,6 +3,8 @@ package parent
 import (
 	"fmt"
 	"math/rand/v2"
+	"path"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -59,19 +61,15 @@ func TestOrder(t *testing.T) {
 					}
 				}
 			}
-			again := o.reversed().reversed()
-			if !slices.Equal(again.normal, o.normal) || !slices.Equal(again.disruptive, o.disruptive) {
+			if again := o.reversed().reversed(); !reflect.DeepEqual(again.parts, o.parts) {
 				t.Error("reversed twice is another order")
 			}
 			back := o.reversed()
-			for i, index := range o.normal {
-				if back.normal[len(o.normal)-1-i] != index {
-					t.Fatalf("not reversed: %v of %v", back.normal, o.normal)
-				}
-			}
-			for i, index := range o.disruptive {
-				if back.disruptive[len(o.disruptive)-1-i] != index {
-					t.Fatalf("not reversed: %v of %v", back.disruptive, o.disruptive)
+			for i, p := range o.parts {
+				of := back.parts[len(o.parts)-1-i]
+				if !slices.Equal(slices.Concat(of.normal...), backwards(slices.Concat(p.normal...))) ||
+					!slices.Equal(slices.Concat(of.disruptive...), backwards(slices.Concat(p.disruptive...))) {
+					t.Fatalf("not reversed: %v of %v", of, p)
 				}
 			}
 		}
@@ -80,13 +78,14 @@ func TestOrder(t *testing.T) {
 
 func TestOrderFollowsTheSeed(t *testing.T) {
 	a, b, other := planOf(100, 1).order(), planOf(100, 1).order(), planOf(100, 2).order()
-	if !slices.Equal(a.normal, b.normal) || !slices.Equal(a.disruptive, b.disruptive) {
+	if !reflect.DeepEqual(a, b) {
 		t.Error("one seed gives two orders")
 	}
-	if slices.Equal(a.normal, other.normal) {
+	normal := slices.Concat(a.parts[1].normal...)
+	if slices.Equal(normal, slices.Concat(other.parts[1].normal...)) {
 		t.Error("two seeds give one order")
 	}
-	if slices.IsSorted(a.normal) {
+	if slices.IsSorted(normal) {
 		t.Error("not shuffled")
 	}
 }
@@ -120,5 +119,48 @@ func TestMovedBetween(t *testing.T) {
 	sibling.observer = observerSibling
 	if got := movedBetween([]effect{host}, []effect{sibling}); len(got) != 2 {
 		t.Errorf("two observers are taken for one: %v", got)
+	}
+}
+
+// TestDevicesTogether: the same key of several devices is written in one batch, a
+// key that disrupts with nothing but itself, and all of them apart from other keys.
+func TestDevicesTogether(t *testing.T) {
+	r := &run{rng: rand.New(rand.NewPCG(1, 0)), writing: &writing{}}
+	for _, dev := range []string{"all", "default", "lo", "nv-vlan.100", "eth0"} {
+		for _, name := range []string{"forwarding", "rp_filter", "tag"} {
+			k := sysctl.Key("net/ipv4/conf/" + dev + "/" + name)
+			r.plan = append(r.plan, planned{entry: sysctl.Entry{Key: k}, disruptive: name == "forwarding"})
+		}
+	}
+	of := func(batch []int) (names []string, devices int) {
+		for _, i := range batch {
+			k := r.plan[i].entry.Key
+			names = append(names, path.Base(string(k)))
+			if name, _ := k.Device(); name != "" {
+				devices++
+			}
+		}
+		slices.Sort(names)
+		return slices.Compact(names), devices
+	}
+	for _, o := range []order{r.order(), r.order().reversed()} {
+		var got []string
+		for _, batch := range o.batches(64) {
+			names, devices := of(batch)
+			if devices > 0 && devices < len(batch) {
+				t.Errorf("keys of devices are mixed with others: %v", batch)
+			}
+			got = append(got, fmt.Sprint(names, len(batch), devices))
+		}
+		slices.Sort(got)
+		want := []string{"[forwarding] 1 0", "[forwarding] 1 0", "[forwarding] 3 3", "[rp_filter tag] 4 0", "[rp_filter tag] 6 6"}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		for _, batch := range o.batches(1) {
+			if len(batch) != 1 {
+				t.Errorf("by one, %d keys are written together", len(batch))
+			}
+		}
 	}
 }

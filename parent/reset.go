@@ -91,7 +91,9 @@ func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
 			r.undone = append(r.undone, w)
 		}
 	}
+	back := r.having(onDevices(undo))
 	w, err := r.start(context.WithoutCancel(ctx), r.writer.role())
+	back()
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ func (r *run) report(reached Phase) *report.Report {
 			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun, Thorough: r.o.Thorough,
 		},
 		Warnings: r.warnings,
+		Host:     report.Host{Devices: r.made},
 	}
 	for _, w := range r.writings {
 		rep.Run.Writers = append(rep.Run.Writers, string(w.writer))
@@ -130,6 +131,9 @@ func (r *run) view(e sysctl.Entry) report.View {
 }
 
 func errnoName(n syscall.Errno) string {
+	if n == unix.EOPNOTSUPP {
+		return "EOPNOTSUPP" // the same number as ENOTSUP, and the kernel's name of it
+	}
 	if name := unix.ErrnoName(n); name != "" {
 		return name
 	}

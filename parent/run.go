@@ -31,6 +31,9 @@ type run struct {
 	*writing
 	writings []*writing
 
+	devices bool            // children that are started now have devices
+	made    []report.Device // the sibling's, and what could not be made
+
 	restless map[place]bool // changed without any write
 	varies   map[sysctl.Key]bool
 
@@ -130,7 +133,9 @@ func (r *run) write(ctx context.Context, w *client) error {
 	if err := r.pass(ctx, PhaseForward, w, order); err != nil {
 		return err
 	}
+	back := r.having(true)
 	w2, err := r.start(ctx, r.writer.role())
+	back()
 	if err != nil {
 		return err
 	}
@@ -169,8 +174,12 @@ func (r *run) warn(format string, args ...any) {
 
 func (r *run) start(ctx context.Context, role Role) (*client, error) {
 	c, err := startClient(ctx, r.m, role, r.o.Deadline)
-	if err == nil {
-		c.writing = r.o.Writing
+	if err != nil {
+		return nil, err
+	}
+	c.writing = r.o.Writing
+	if r.devices {
+		err = c.makeDevices(r.o.Devices)
 	}
 	return c, err
 }

@@ -28,10 +28,12 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 			return nil, err
 		}
 	}
+	r.devices = r.o.Devices.wanted()
 	started, err := r.startSurveyed(ctx, r.writer.role(), RoleSibling, RoleControl)
 	if err != nil {
 		return nil, err
 	}
+	r.reportDevices(started[1].client, started[0].client)
 	w := started[0].client
 	r.writerBase = started[0].base
 	r.sibling, r.siblingBase = started[1].client, started[1].base.Map()
@@ -76,10 +78,13 @@ func (r *run) surveyWriter(ctx context.Context) (*client, error) {
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
+	back := r.having(true)
 	s, err := r.startSurveyed(ctx, r.writer.role())
+	back()
 	if err != nil {
 		return nil, err
 	}
+	r.reportDevices(nil, s[0].client)
 	r.writerBase = s[0].base
 	r.secrets.learn(r.writerBase)
 	return s[0].client, nil

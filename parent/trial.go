@@ -88,6 +88,7 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 }
 
 func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
+	defer r.having(r.trialDevices(t))()
 	sibling, err := r.takeSpare()
 	if err != nil {
 		return out, err
@@ -198,6 +199,9 @@ func (r *run) takeSpare() (*client, error) {
 	if spare == nil {
 		return nil, nil
 	}
+	if r.devices && spare.made == nil || !r.devices && spare.made != nil {
+		return nil, spare.quit()
+	}
 	changes, err := spare.sweep()
 	if err != nil {
 		return nil, err
@@ -219,7 +223,9 @@ func abandonAll(children []surveyed) {
 
 // laterEffects makes a namespace now and compares it with one made before.
 func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {
+	back := r.having(true)
 	s, err := r.startSurveyed(ctx, RoleLater)
+	back()
 	if err != nil {
 		return nil, err
 	}

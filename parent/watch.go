@@ -10,15 +10,31 @@ import (
 // perturb has a batch written, one key after another, and watches the host
 // meanwhile. With an error it returns what was written until then.
 func (r *run) perturb(w *client, items []protocol.Item) (ws []write, seen []effect, err error) {
-	for _, it := range items {
-		err = r.watch(sysctl.Key(it.Key), &ws, &seen, func() ([]write, error) {
-			return w.perturb([]protocol.Item{it})
-		})
-		if err != nil {
-			return ws, seen, err
+	for len(items) > 0 && err == nil {
+		n := slices.IndexFunc(items, func(it protocol.Item) bool { return !r.ownDevice(sysctl.Key(it.Key)) })
+		if n < 0 {
+			n = len(items)
 		}
+		if n > 0 {
+			var done []write
+			done, err = w.perturb(items[:n])
+			ws = append(ws, done...)
+		} else {
+			n = 1
+			err = r.watch(sysctl.Key(items[0].Key), &ws, &seen, func() ([]write, error) {
+				return w.perturb(items[:1])
+			})
+		}
+		items = items[n:]
 	}
-	return ws, seen, nil
+	return ws, seen, err
+}
+
+// ownDevice tells that a key belongs to a device that the host does not have, so
+// that there is no key of the same name to watch.
+func (r *run) ownDevice(k sysctl.Key) bool {
+	name, _ := k.Device()
+	return name != "" && r.host.Expected(k) == sysctl.Absent
 }
 
 // replay has exactly these writes repeated, and watches the host meanwhile.

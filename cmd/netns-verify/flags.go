@@ -33,6 +33,7 @@ type runFlags struct {
 	thorough             bool
 	given                func(flag string) bool
 	observe              observed
+	devices              deviceKinds
 }
 
 // register adds the flags that all kinds of runs have.
@@ -65,6 +66,8 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.StringVar(&f.logFormat, "log-format", "auto", "format of the log on stderr: auto (console on a terminal), json, console")
 	fs.StringVar(&f.logLevel, "log-level", "", "least `LEVEL` to log: trace, debug, info, warn, error (default info, on a terminal warn)")
+
+	fs.Var(&f.devices, "devices", "network devices that fresh namespaces get: auto (the host's by name, and dummy and veth; with --thorough every kind), all, none, or kinds such as veth,bridge")
 
 	cmd.MarkFlagsMutuallyExclusive("json", "format")
 	cmd.MarkFlagsMutuallyExclusive("writers", "userns")

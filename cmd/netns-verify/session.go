@@ -69,7 +69,7 @@ func (s *session) run() int {
 		Tool: tool(), Host: host, Warnings: warnings,
 		Run: report.Run{Seed: s.f.seed, DryRun: s.f.dryRun},
 	})
-	r, err := s.verify(ctx)
+	r, err := s.verify(ctx, &host)
 	cause := context.Cause(ctx)
 	stop() // the host is as good as it will be: from here on, signals may end us
 	if s.screen != nil {
@@ -77,6 +77,7 @@ func (s *session) run() int {
 		_, _ = fmt.Fprintln(s.errs.file)
 	}
 
+	host.Devices = append(host.Devices, r.Host.Devices...)
 	r.Tool, r.Host = tool(), host
 	r.Warnings = append(warnings, r.Warnings...)
 	r.Run.ID, r.Run.Started, r.Run.Arguments = s.id, s.start.UTC(), s.args
@@ -131,8 +132,9 @@ func (s *session) open(r *report.Report) {
 		Strs("arguments", s.args).Msg("run started")
 }
 
-// verify does the run proper. The report is never nil.
-func (s *session) verify(ctx context.Context) (*report.Report, error) {
+// verify does the run proper. The report is never nil. What devices are not tried
+// on this host is added to it.
+func (s *session) verify(ctx context.Context, host *report.Host) (*report.Report, error) {
 	m, err := parent.NewLinux(parent.LinuxConfig{
 		Root: s.f.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(),
 		UserNS: os.Geteuid() != 0, LogLevel: s.log.GetLevel().String(), Logger: s.log,
@@ -144,6 +146,9 @@ func (s *session) verify(ctx context.Context) (*report.Report, error) {
 	defer m.Close()
 	o := s.f.options()
 	o.Logger = s.log
+	if o.Devices, host.Devices, err = s.devices(host.KernelRelease); err != nil {
+		return &report.Report{}, err
+	}
 	if s.screen != nil {
 		o.Progress = s.screen.progress
 	}

@@ -159,6 +159,7 @@ func (k *kernelSession) order() guestlink.Run {
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
 		Thorough: o.Thorough,
 		LogLevel: k.log.GetLevel().String(), RunID: k.id, Observe: k.f.observe.Kinds,
+		Devices: k.f.deviceKinds(),
 	}
 	for _, w := range o.Writers {
 		r.Writers = append(r.Writers, string(w))

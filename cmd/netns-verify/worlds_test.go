@@ -51,6 +51,7 @@ var worlds = map[world]struct {
 	worldNobodyDenied: {unix.CLONE_NEWUSER, func() error { return errors.Join(limit("max_user_namespaces", "0"), becomeNobody()) }},
 	worldNoNetNS:      {unix.CLONE_NEWUSER, func() error { return limit("max_net_namespaces", "0") }},
 	worldSecrets:      {unix.CLONE_NEWNET, setSecrets},
+	worldDevices:      {unix.CLONE_NEWNET, makeHostDevices},
 }
 
 const worldEntry = "test-world-"

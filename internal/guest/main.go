@@ -170,7 +170,8 @@ func (g *life) run() (*report.Report, error) {
 	if g.kernel != nil {
 		g.warn(g.kernel.stop())
 	}
-	m.host.Modules, r.Run.Observe = m.mods.report(), g.order.Observe.Names()
+	m.host.Modules, m.host.Devices = m.mods.report(), r.Host.Devices
+	r.Run.Observe = g.order.Observe.Names()
 	r.Host, r.Warnings = m.host, slices.Concat(g.warnings, m.warnings, r.Warnings)
 	r.KernelMessages = m.heard.report()
 	noteGuards(r)
@@ -221,9 +222,17 @@ func (g *life) options() parent.Options {
 	for _, w := range g.order.Writers {
 		writers = append(writers, parent.Writer(w))
 	}
+	// Every kind may be tried: what modules that loads goes with the machine.
+	devices := parent.Devices{Kinds: g.order.Devices}
+	if len(devices.Kinds) > 0 {
+		var err error
+		devices.Like, err = parent.HostDevices()
+		g.warn(err)
+	}
 	return parent.Options{
 		Seed: g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
 		Writers: writers, Latches: g.order.Latches, Thorough: g.order.Thorough, Extreme: true,
+		Devices:     devices,
 		AllowOneWay: g.order.AllowOneWay, DryRun: g.order.DryRun, Settle: g.order.Settle, Deadline: g.order.Deadline,
 		Logger: g.log,
 		Progress: func(p parent.Progress) {

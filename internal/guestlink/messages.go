@@ -11,7 +11,7 @@ import (
 )
 
 // Version changes with every change of an order or a message.
-const Version = 1
+const Version = 2
 
 // OrderPath is where a guest finds its order, in its root file system.
 const OrderPath = "/order.json"
@@ -49,6 +49,8 @@ type Run struct {
 	RunID    string `json:"run_id"`
 	// Observe is what is watched on the host (observe.Kinds).
 	Observe observe.Kinds `json:"observe,omitempty"`
+	// Devices is the kinds that children get (internal/device).
+	Devices []string `json:"devices,omitempty"`
 }
 
 // Message is one of a guest's: exactly one field is set.

@@ -37,3 +37,12 @@ type KernelMessage struct {
 	// Key is the key that it is about, where it names one.
 	Key string `json:"key,omitempty"`
 }
+
+// Device is one network device of every fresh namespace, or the failure to make it.
+type Device struct {
+	// Kind is rtnetlink's name of it, or "tap", "tun".
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// Error is why it was not made.
+	Error string `json:"error,omitempty"`
+}

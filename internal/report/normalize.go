@@ -15,6 +15,7 @@ func (r *Report) Normalize() {
 	empty(&r.Run.Observe)
 	empty(&r.Warnings)
 	empty(&r.Host.Modules)
+	empty(&r.Host.Devices)
 	empty(&r.KernelMessages)
 	if r.Counts.Verdicts == nil {
 		r.Counts.Verdicts = map[Verdict]int{}

@@ -94,6 +94,8 @@ type Host struct {
 	VirtualMachine bool `json:"virtual_machine"`
 	// Modules is what a run that looks after them knows of kernel modules.
 	Modules []Module `json:"modules"`
+	// Devices is what fresh namespaces were given beside lo, and what could not be made.
+	Devices []Device `json:"devices"`
 }
 
 // Planned is one key of a dry run's plan.

@@ -152,6 +152,11 @@ func dryRun() *report.Report {
 func inVM() *report.Report {
 	r := leaks()
 	r.VM = &report.VM{Accel: "tcg", MemoryMB: 512, Boots: 1, BootMS: 2345}
+	r.Host.Devices = []report.Device{
+		{Kind: "dummy", Name: "eth0"}, {Kind: "dummy", Name: "nv-dummy"}, {Kind: "vlan", Name: "nv-vlan.100"},
+		{Kind: "bond", Name: "nv-bond", Error: "EOPNOTSUPP (module bonding)"}, {Kind: "team", Name: "nv-team", Error: "EOPNOTSUPP (module team)"},
+		{Kind: "vrf", Name: "nv-vrf", Error: "not tried: the module vrf is not loaded"},
+	}
 	r.Host.Modules = []report.Module{
 		{Name: "nf_conntrack", LoadedBy: report.LoadedByUs},
 		{Name: "x25", LoadedBy: report.LoadedByUs, Error: "EPERM"},

@@ -43,6 +43,9 @@ func (p *page) summary(r *report.Report) {
 			p.field("host", restored(r))
 		}
 	}
+	if d := devices(r.Host.Devices); d != "" {
+		p.field("devices", d)
+	}
 	for _, w := range r.Warnings {
 		p.field("warning", w)
 	}

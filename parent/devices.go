@@ -1,0 +1,131 @@
+package parent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/device"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// Devices says which network devices children get beside lo. All get the same:
+// otherwise they would differ without a leak.
+type Devices struct {
+	// Kinds are names of internal/device's table.
+	Kinds []string
+	// Like is devices of the host: a leak may be keyed by name or by index.
+	Like []net.Interface
+}
+
+// MaxLike is how many of the host's devices children get likenesses of: each has
+// some 120 keys, which are all of the same code.
+const MaxLike = 32
+
+// HostDevices is the devices of the calling process's network namespace that
+// children can have likenesses of.
+func HostDevices() ([]net.Interface, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list the host's devices: %w", err)
+	}
+	var out []net.Interface
+	for _, i := range all {
+		if i.Flags&net.FlagLoopback == 0 {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+func (d Devices) wanted() bool { return len(d.Kinds) > 0 }
+
+func (d Devices) request() *protocol.Devices {
+	m := &protocol.Devices{Kinds: d.Kinds}
+	for _, i := range d.Like[:min(len(d.Like), MaxLike)] {
+		m.Like = append(m.Like, protocol.Like{Name: protocol.Bytes(i.Name), Index: i.Index})
+	}
+	return m
+}
+
+// makeDevices has the child make its devices.
+func (c *client) makeDevices(d Devices) error {
+	req := d.request()
+	return c.call("make devices", protocol.Request{Devices: req}, func(r protocol.Reply) error {
+		if r.Made == nil || len(r.Made.Devices) != len(req.Kinds)+len(req.Like) {
+			return errors.New("the answer is not one to a request for devices")
+		}
+		c.made = r.Made.Devices
+		return nil
+	})
+}
+
+// Which children have devices? A writer of a pass, the control namespace and those
+// that are compared with it: always. The sibling: while keys of devices are written,
+// since its sweeps cost most. The children of a replay: if that writes keys of
+// devices, or the pass is just writing some. A leak that needs devices although no
+// key of theirs is written does not come again in its batch's replays; it is late
+// then, and the whole history has such keys.
+
+// having makes children that are started have devices or not, until back is called.
+func (r *run) having(devices bool) (back func()) {
+	was := r.devices
+	r.devices = devices && r.o.Devices.wanted()
+	return func() { r.devices = was }
+}
+
+// meet exchanges the sibling if it is not the one for writes of this key.
+func (r *run) meet(ctx context.Context, k sysctl.Key) error {
+	devices := onDevices([]write{{key: k}}) && r.o.Devices.wanted()
+	if devices == r.devices {
+		return nil
+	}
+	r.devices = devices
+	return r.renewSibling(ctx)
+}
+
+// onDevices tells that some of the writes are to keys of devices.
+func onDevices(ws []write) bool {
+	return slices.ContainsFunc(ws, func(w write) bool {
+		name, _ := w.key.Device()
+		return name != ""
+	})
+}
+
+func (r *run) trialDevices(t trial) bool {
+	return r.devices || t.later || onDevices(t.writes) || onDevices(t.as)
+}
+
+// reportDevices takes note of what could be made, and of what the writer could not
+// although the sibling could.
+func (r *run) reportDevices(sibling, writer *client) {
+	if sibling != nil {
+		if n := len(r.o.Devices.Like); n > MaxLike {
+			r.warn("the host has %d devices: fresh namespaces were given only the first %d of these names", n, MaxLike)
+		}
+		for _, d := range sibling.made {
+			m := report.Device{Kind: d.Kind, Name: string(d.Name)}
+			if d.Error != nil {
+				m.Error = errnoName(d.Error.Number())
+				if k, ok := device.Find(d.Kind); ok && k.Module != "" {
+					m.Error += " (module " + k.Module + ")"
+				}
+			}
+			r.made = append(r.made, m)
+		}
+	}
+	var refused []string
+	for i, d := range writer.made {
+		if d.Error != nil && r.made[i].Error == "" {
+			refused = append(refused, fmt.Sprintf("%s (%s)", d.Name, errnoName(d.Error.Number())))
+		}
+	}
+	if len(refused) > 0 {
+		r.warn("the writer %s could not make devices that other namespaces have: %s", r.writer, strings.Join(refused, ", "))
+	}
+}
