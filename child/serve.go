@@ -75,6 +75,8 @@ func (s *server) serve(req protocol.Request) error {
 		return s.replay(req.Replay)
 	case req.Sweep != nil:
 		return s.sweep()
+	case req.Pass != nil:
+		return s.pass(req.Pass)
 	}
 	return nil // quit
 }

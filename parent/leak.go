@@ -29,6 +29,8 @@ type leak struct {
 	why        string
 	delay      time.Duration
 	writers    []Writer // by whom it was shown
+	// reads is what we read of ours through descriptors of the writer's.
+	reads []effect
 }
 
 // add records a leak. The same writes are the same leak; other values of the
@@ -36,10 +38,10 @@ type leak struct {
 func (r *run) add(l *leak) *leak {
 	l.writers = []Writer{r.writer}
 	for _, old := range r.leaks {
-		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) {
+		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) || old.passed() != l.passed() {
 			continue
 		}
-		if slices.EqualFunc(old.cause, l.cause, func(a, b write) bool { return a.key == b.key && a.value == b.value }) {
+		if slices.EqualFunc(old.cause, l.cause, func(a, b write) bool { return a.key == b.key && a.value == b.value && a.via == b.via }) {
 			old.addEffects(l.effects)
 			old.shownBy(r.writer)
 			return old

@@ -45,6 +45,9 @@ type Options struct {
 	Writing func(keys []sysctl.Key)
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
+	// Descriptors also reads and writes, from the host's namespace, through
+	// descriptors that the last writer opened.
+	Descriptors bool
 }
 
 // The defaults of Options.
@@ -86,6 +89,8 @@ const (
 	PhaseReverse Phase = "reversed"
 	PhaseRestore Phase = "restore"
 	PhaseReport  Phase = "report"
+	// PhaseDescriptors comes after the last PhaseReverse.
+	PhaseDescriptors Phase = "descriptors"
 )
 
 // Progress says where a run is.

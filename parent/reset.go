@@ -84,7 +84,7 @@ func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
 		return nil, nil
 	}
 	for _, w := range undo {
-		if !slices.ContainsFunc(r.undone, func(o write) bool { return o.key == w.key && o.value == w.value }) {
+		if !slices.ContainsFunc(r.undone, func(o write) bool { return o.key == w.key && o.value == w.value && o.via == w.via }) {
 			r.undone = append(r.undone, w)
 		}
 	}
@@ -93,8 +93,15 @@ func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
 		return nil, err
 	}
 	defer w.abandon()
-	if _, err := w.replay(undo); err != nil {
-		return nil, err
+	for _, group := range byWay(undo) {
+		if group[0].passed() {
+			_, _, err = r.through(ctx, w, group)
+		} else {
+			_, err = w.replay(group)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	return undo, w.quit()
 }
@@ -149,7 +156,11 @@ func originalsOf(off []effect, suspects []write) []write {
 	var undo []write
 	for _, e := range off {
 		if e.before.OK() {
-			undo = append(undo, write{key: e.key, value: e.before.Value})
+			w := write{key: e.key, value: e.before.Value}
+			if i := newest[e.key]; i > 0 && suspects[i-1].via == viaDescriptor {
+				w.via = viaDescriptor // the way it came
+			}
+			undo = append(undo, w)
 		}
 	}
 	return undo

@@ -48,7 +48,7 @@ func (r *run) report(reached Phase) *report.Report {
 
 func (r *run) reportLeak(l *leak) report.Leak {
 	out := report.Leak{
-		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS), Via: "path", DelayMS: l.delay.Milliseconds(),
+		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS) && !l.passed(), Via: report.ViaPath, DelayMS: l.delay.Milliseconds(),
 		Restored: true, Reproducer: r.reproducer(l),
 		Evidence: report.Evidence{
 			Status: map[status]report.Status{
@@ -65,6 +65,15 @@ func (r *run) reportLeak(l *leak) report.Leak {
 		if e.observer == observerHost && (r.stuck[e.key] || slices.ContainsFunc(r.lost, lost)) {
 			out.Restored = false
 		}
+	}
+	if l.passed() {
+		out.Via = report.ViaDescriptor
+	}
+	for _, e := range l.reads {
+		read := r.reportEffect(e)
+		read.Kind = report.KindRead
+		out.Effects = append(out.Effects, read)
+		effects = append(effects, e.key)
 	}
 	out.Known = known.Match(keysOf(l.cause), effects)
 	return out

@@ -54,6 +54,7 @@ type run struct {
 	lost      []report.NotRestored
 	warnings  []string
 	secrets   *secrets
+	throughs  []write // what was written through descriptors
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
 	exhausted, aborted bool
 }
@@ -113,7 +114,7 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.descriptors(ctx)
 }
 
 // write gives everything in the plan to a writer, forward and in reverse.

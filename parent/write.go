@@ -24,6 +24,7 @@ type write struct {
 	// moved tells that the host's key of the same name was as expected just
 	// before this was written, and not any more just after it.
 	moved bool
+	via   via
 	// tainted: an observer's state was another by then.
 	tainted bool
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // Version changes with every change of a message.
-const Version = 1
+const Version = 2
 
 // Request is a message from the parent: exactly one field is set.
 type Request struct {
@@ -14,6 +14,7 @@ type Request struct {
 	Replay  *Replay  `json:"replay,omitempty"`
 	Sweep   *Sweep   `json:"sweep,omitempty"`
 	Quit    *Quit    `json:"quit,omitempty"`
+	Pass    *Pass    `json:"pass,omitempty"`
 }
 
 // Reply is a message from the child: exactly one field is set.
@@ -24,6 +25,7 @@ type Reply struct {
 	Changes *Changes `json:"changes,omitempty"`
 	Done    *Done    `json:"done,omitempty"`
 	Failed  *Error   `json:"failed,omitempty"`
+	Passed  *Passed  `json:"passed,omitempty"`
 }
 
 // Hello is the child's first message.

@@ -30,6 +30,7 @@ type runFlags struct {
 	settle, deadline     time.Duration
 	root                 string
 	logFormat, logLevel  string
+	descriptors          bool
 }
 
 // register adds the flags that all kinds of runs have.
@@ -52,6 +53,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.DurationVar(&f.deadline, "deadline", parent.DefaultDeadline, "longest wait for one answer of a child")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "stop after the plan, print it and write nothing")
 	fs.BoolVar(&f.allowOneWay, "allow-one-way", false, "also write keys that cannot be put back until reboot")
+	fs.BoolVar(&f.descriptors, "descriptors", false, "also read and write, from here, through descriptors that the writer opened")
 
 	fs.BoolVar(&f.strict, "strict", false, "fail (exit status 3) where anything is left unproven")
 	fs.Var(&f.allowUntested, "allow-untested", "with --strict, accept untested keys that match `GLOB` (repeatable)")
@@ -104,6 +106,7 @@ func (f *runFlags) options() parent.Options {
 	return parent.Options{
 		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude,
 		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
+		Descriptors: f.descriptors,
 	}
 }
 

@@ -157,7 +157,8 @@ func (k *kernelSession) order() guestlink.Run {
 	r := guestlink.Run{
 		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
-		LogLevel: k.log.GetLevel().String(), RunID: k.id,
+		Descriptors: o.Descriptors,
+		LogLevel:    k.log.GetLevel().String(), RunID: k.id,
 	}
 	for _, w := range o.Writers {
 		r.Writers = append(r.Writers, string(w))

@@ -240,6 +240,15 @@ const (
 	KindChanged     = "changed"
 	KindAppeared    = "appeared"
 	KindDisappeared = "disappeared"
+	// KindRead is no change: through a descriptor of the writer's, the observer read
+	// its own value (after) and not the writer's (before).
+	KindRead = "read"
+)
+
+// The ways to a key.
+const (
+	ViaPath       = "path"
+	ViaDescriptor = "descriptor"
 )
 
 // Effect is something of an observer that changed.

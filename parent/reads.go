@@ -1,0 +1,99 @@
+package parent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// read is what a descriptor showed to us, and what there was to show.
+type read struct {
+	write          // what made the two differ
+	own, host, got sysctl.State
+}
+
+// callers tells that we have read our own value through the opener's descriptor.
+func (x read) callers() bool { return x.got == x.host && x.own != x.host }
+
+// readRounds is how many fresh writers confirm that. What the opener reads
+// through the same descriptor is the sham of each.
+const readRounds = 6
+
+// confirmReads proves reads of the wrong value in fresh writers, and records them.
+func (r *run) confirmReads(ctx context.Context, reads []read) error {
+	reads = slices.DeleteFunc(reads, func(x read) bool { return r.restless[place{observerHost, x.key}] })
+	for round := 0; round < readRounds && len(reads) > 0; round++ {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		if r.replays >= r.o.MaxReplays {
+			return r.outOfBudget(errBudget)
+		}
+		r.replays++
+		var err error
+		if reads, err = r.readAgain(ctx, reads); err != nil {
+			return err
+		}
+	}
+	for _, x := range reads {
+		r.addRead(x)
+	}
+	return nil
+}
+
+// readAgain moves the keys by path in a fresh writer and returns those of which
+// its descriptor still shows the host's value.
+func (r *run) readAgain(ctx context.Context, reads []read) (still []read, err error) {
+	w, err := r.start(ctx, r.writer.role())
+	if err != nil {
+		return nil, err
+	}
+	defer w.abandon()
+	var ws []write
+	var keys []sysctl.Key
+	for _, x := range reads {
+		ws, keys = append(ws, x.write), append(keys, x.key)
+	}
+	if _, err := w.replay(byPath(ws)); err != nil {
+		return nil, err
+	}
+	all, err := w.pass(keys)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(all)
+	for i, x := range reads {
+		if all[i].handle == nil {
+			continue
+		}
+		x.own, x.host, x.got = all[i].own, r.host.Look(x.key), all[i].handle.Read()
+		if x.own.OK() && x.callers() {
+			still = append(still, x)
+		}
+	}
+	return still, w.quit()
+}
+
+// addRead records a confirmed read, with the leak of writing to the same key
+// through a descriptor where there is one.
+func (r *run) addRead(x read) {
+	e := effect{place{observerHost, x.key}, x.own, x.got}
+	for _, l := range r.leaks {
+		if len(l.cause) == 1 && l.cause[0].key == x.key && l.passed() {
+			l.reads = append(l.reads, e)
+			return
+		}
+	}
+	w := byPath([]write{x.write})[0]
+	w.before, w.after = sysctl.State{}, x.own
+	r.add(&leak{
+		cause: []write{w}, reads: []effect{e}, status: statusConfirmed,
+		rounds: readRounds, matched: readRounds, shams: readRounds,
+		why: fmt.Sprintf("in each of %d fresh namespaces, the host read its own value through a descriptor that was opened there, and the opener did not", readRounds),
+	})
+}
+
+// passed tells that the leak shows through a descriptor.
+func (l *leak) passed() bool { return len(l.reads) > 0 || slices.ContainsFunc(l.cause, write.passed) }
