@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
@@ -39,6 +40,12 @@ type descriptorPass struct {
 
 func (d *descriptorPass) all(ctx context.Context) error {
 	batches := d.batches()
+	if len(batches) == 0 {
+		return nil
+	}
+	if err := d.rest(ctx); err != nil {
+		return err
+	}
 	w, err := d.start(ctx, d.writer.role())
 	if err != nil {
 		return err
@@ -77,12 +84,25 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	return d.deferred(ctx)
 }
 
+// rest waits for what the writes by path may still do, so that nothing of it is
+// taken for the work of a descriptor.
+func (d *descriptorPass) rest(ctx context.Context) error {
+	time.Sleep(d.o.Settle)
+	if err := d.look(ctx, nil, nil); err != nil {
+		return err
+	}
+	for _, w := range d.writings {
+		w.atRest = len(w.writes)
+	}
+	return nil
+}
+
 // batches is what is written: to every key one value that took effect by path,
 // and that the host does not have.
 func (d *descriptorPass) batches() (batches [][]write) {
 	leaking := d.causeKeys(d.writer)
 	base := d.writerBase.Map()
-	for _, batch := range d.order().all(d.o.BatchSize) {
+	for _, batch := range d.order().together(min(d.o.BatchSize, protocol.MaxPass)) {
 		var ws []write
 		for _, index := range batch {
 			p := d.plan[index]
@@ -102,9 +122,11 @@ func (d *descriptorPass) batches() (batches [][]write) {
 	return batches
 }
 
-// all is every batch, those of the latches first.
-func (o order) all(size int) [][]int {
-	return append(slices.Collect(slices.Chunk(o.latches, 1)), o.batches(min(size, protocol.MaxPass))...)
+// together is an order's batches where keys that disrupt need not be alone: by path
+// each has been.
+func (o order) together(size int) [][]int {
+	return slices.Concat(slices.Collect(slices.Chunk(o.latches, 1)),
+		slices.Collect(slices.Chunk(o.normal, size)), slices.Collect(slices.Chunk(o.disruptive, size)))
 }
 
 // batch writes and reads some keys through descriptors.

@@ -24,7 +24,7 @@ func (r *run) reportKeys(rep *report.Report) {
 		snapshots = append(snapshots, w.writerBase)
 	}
 	host := r.host.Baseline().Map()
-	rep.Counts.HostKeys = len(host)
+	rep.Counts.HostKeys, rep.Counts.Descriptors = len(host), len(keysOf(r.throughs))
 	for _, k := range union(snapshots...) {
 		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly}
 		for _, o := range []string{observerHost, observerSibling} {

@@ -118,7 +118,9 @@ func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Re
 	return r, nil
 }
 
-func oneWay(l report.Leak) bool { return l.Evidence.Status == report.StatusOneWay }
+func oneWay(l report.Leak) bool {
+	return l.Evidence.Status == report.StatusOneWay && l.Via != report.ViaDescriptor // probes write by path
+}
 
 // boot boots the kernel with an order. An error of the guest's is one of ours;
 // its final message may be there all the same.

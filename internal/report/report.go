@@ -114,6 +114,9 @@ type Counts struct {
 	// Perturbed is the writable keys for which a write took effect.
 	Perturbed int             `json:"perturbed"`
 	Verdicts  map[Verdict]int `json:"verdicts"`
+	// Descriptors is the keys that were written through a descriptor that the
+	// writer had opened.
+	Descriptors int `json:"descriptors"`
 }
 
 // Verdict is what the run concluded about one key.
