@@ -116,7 +116,7 @@ type Counts struct {
 	Verdicts  map[Verdict]int `json:"verdicts"`
 	// Descriptors is the keys that were written through a descriptor that the
 	// writer had opened.
-	Descriptors int `json:"descriptors"`
+	Descriptors int `json:"descriptors,omitempty"`
 }
 
 // Verdict is what the run concluded about one key.
