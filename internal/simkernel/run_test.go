@@ -54,6 +54,7 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		if seed%8 == 7 { // two of them find the same
 			opts.Writers = []parent.Writer{parent.WriterUserNS, parent.WriterRoot}
 		}
+		opts.Descriptors = seed%8 == 3
 		var announced []sysctl.Key
 		var found int
 		opts.Writing = func(keys []sysctl.Key) { announced = append(announced, keys...) }

@@ -38,7 +38,7 @@ func TestStoppedRuns(t *testing.T) {
 				}
 			}}
 			before := k.Snapshot()
-			r, err := parent.Run(ctx, m, parent.Options{Seed: seed, BatchSize: 1 + rng.IntN(8), Logger: zerolog.Nop()})
+			r, err := parent.Run(ctx, m, parent.Options{Seed: seed, BatchSize: 1 + rng.IntN(8), Logger: zerolog.Nop(), Descriptors: seed%4 == 1})
 			synctest.Wait()
 			if err == nil {
 				return // it was over before that
