@@ -26,6 +26,9 @@ func (r *run) descriptors(ctx context.Context) error {
 	r.last = d.passState
 	err := d.all(ctx)
 	if cannotPass(err) {
+		if off, herr := r.hostOff(); herr != nil || len(off) > 0 {
+			return err // what was done until then is to be put right
+		}
 		r.warn("what happens through a descriptor of another namespace was not tested, or not all of it: %v", err)
 		return nil
 	}

@@ -252,3 +252,31 @@ func TestDescriptorsAreAnnounced(t *testing.T) {
 		t.Errorf("%v, %v", err, k.events)
 	}
 }
+
+// Where no more descriptors can be had, whatever was done is put right.
+func TestDescriptorsRunOut(t *testing.T) {
+	warned := 0
+	for room := 1; ; room++ {
+		k := newFake(map[sysctl.Key]handler{"net/a/key": callers, "net/a/b": toOther("net/a/c"), "net/a/c": {}})
+		k.room = room
+		before := maps.Clone(k.host.values)
+		r, err := through(t, k, nil)
+		if !maps.Equal(before, k.host.values) || len(r.Run.NotRestored) > 0 {
+			t.Errorf("room for %d: the host was %v and is %v (%v)", room, before, k.host.values, err)
+		}
+		if err != nil && !errors.Is(err, syscall.EMFILE) {
+			t.Fatal(err)
+		}
+		if k.received <= room {
+			break
+		}
+		if err == nil && len(r.Warnings) > 0 {
+			warned++
+		} else if err == nil {
+			t.Errorf("room for %d: nothing is said", room)
+		}
+	}
+	if warned == 0 {
+		t.Error("no run came to its end all the same")
+	}
+}

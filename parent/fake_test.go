@@ -28,11 +28,10 @@ type handler struct {
 
 // space is a namespace: its values.
 type space struct {
-	values    map[sysctl.Key]string
-	passed    chan sysctl.Handle
-	dead      bool // its process has ended
-	gone      bool // it is cleaned up
-	noPassing bool
+	values map[sysctl.Key]string
+	passed chan sysctl.Handle
+	dead   bool // its process has ended
+	gone   bool // it is cleaned up
 }
 
 // fakeKernel is a Machine of a few keys.
@@ -44,6 +43,8 @@ type fakeKernel struct {
 	events   []string // writes through descriptors
 	drainErr error
 	noPass   bool
+	room     int // for descriptors; 0: enough
+	received int
 	started  func(Role)
 }
 
@@ -94,6 +95,9 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 		Kill: func() { _, _ = requests.Close(), toParent.Close() },
 		Wait: func() error { <-done; return nil },
 		Receive: func() (sysctl.Handle, error) {
+			if k.received++; k.room > 0 && k.received > k.room {
+				return nil, syscall.EMFILE
+			}
 			select {
 			case h := <-s.passed:
 				return h, nil
