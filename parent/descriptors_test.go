@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -197,7 +198,7 @@ func TestDescriptorsAreLeftAlone(t *testing.T) {
 
 // A run that is stopped anywhere in the phase puts the host back.
 func TestStoppedAtDescriptors(t *testing.T) {
-	for stop := 1; ; stop++ {
+	for stop := int64(1); ; stop++ {
 		k := newFake(map[sysctl.Key]handler{"net/a/key": callers, "net/a/b": toOther("net/a/c"), "net/a/c": {}, "net/a/d": {}})
 		before := maps.Clone(k.host.values)
 		enough := errors.New("enough")
@@ -206,13 +207,10 @@ func TestStoppedAtDescriptors(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			defer cancel(nil)
-			started := 0
+			var started atomic.Int64 // children, some of them at the same time
 			at := Phase("")
 			k.started = func(Role) {
-				if at == PhaseDescriptors {
-					started++
-				}
-				if started == stop {
+				if at == PhaseDescriptors && started.Add(1) == stop {
 					cancel(enough)
 				}
 			}
