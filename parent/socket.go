@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -29,7 +30,7 @@ func receive(socket *os.File) (h sysctl.Handle, err error) {
 	cerr := conn.Control(func(s uintptr) {
 		data, rights := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
 		var n, flags int
-		for err = unix.EINTR; err == unix.EINTR; {
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 			_, n, flags, _, err = unix.Recvmsg(int(s), data, rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		}
 		if err != nil {
