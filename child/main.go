@@ -18,6 +18,7 @@ const Entry = "netns-verify-child"
 const (
 	fdRequests = 3
 	fdReplies  = 4
+	fdSocket   = 5 // takes the descriptors that are passed on
 )
 
 // Main is the re-executed child. Its arguments are its role, the sysctl root, the
@@ -46,7 +47,8 @@ func run(build string, log *zerolog.Logger) error {
 	replies := os.NewFile(fdReplies, "replies")
 	hello := protocol.Hello{Version: protocol.Version, Build: build, PID: os.Getpid(), NetNS: netns}
 	log.Debug().Uint64("netns", netns).Msg("child started")
-	var tree sysctl.Tree = sysctl.NewProc(os.Args[2])
+	proc := sysctl.NewProc(os.Args[2])
+	var tree sysctl.Tree = proc
 	if path := os.Args[4]; path != "" {
 		marks, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
@@ -54,6 +56,7 @@ func run(build string, log *zerolog.Logger) error {
 		}
 		tree = marked{tree, marks}
 	}
+	tree = passing{tree, proc, os.NewFile(fdSocket, "socket")}
 	return Serve(tree, hello, requests, replies, *log)
 }
 

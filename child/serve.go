@@ -83,6 +83,8 @@ func (s *server) serve(req protocol.Request) error {
 		return s.sweep()
 	case req.Devices != nil:
 		return s.devices(req.Devices)
+	case req.Pass != nil:
+		return s.pass(req.Pass)
 	}
 	return nil // quit
 }

@@ -200,7 +200,7 @@ func (c *client) perturb(items []protocol.Item) ([]write, error) {
 func (c *client) replay(ws []write) ([]write, error) {
 	m := &protocol.Replay{Writes: make([]protocol.Assign, len(ws))}
 	for i, w := range ws {
-		m.Writes[i] = protocol.Assign{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.value), Read: w.read}
+		m.Writes[i] = protocol.Assign{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.value), Read: w.via == viaRead}
 	}
 	i := 0
 	done, err := c.writes("replay", keysOf(ws), protocol.Request{Replay: m}, func(w write) bool {

@@ -31,6 +31,13 @@ func otherKeys(effects []effect, k sysctl.Key) bool {
 // sham, each round in a fresh writer. It returns nil where that is not so. The
 // leak's effects are those that came in every round with the write.
 func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak, error) {
+	if slices.ContainsFunc(cause, write.passed) {
+		if shows, err := r.shows(ctx, p, byPath(cause), h); err != nil {
+			return nil, err
+		} else if shows {
+			cause = byPath(cause) // no descriptor is needed for it
+		}
+	}
 	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle, exit: h.exit}
 	n := confirmRounds
 	if r.restless[p] || h.settle > 0 {
@@ -74,7 +81,7 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 		l.rounds++
 		l.matched++
 	}
-	l.why = fmt.Sprintf("came with each of %d writes, each in a fresh namespace, and with none of %d rounds without one", l.rounds, l.shams)
+	l.why = fmt.Sprintf("came with each of %d writes, each %s, and with none of %d rounds without one", l.rounds, wayOf(cause), l.shams)
 	return l, nil
 }
 

@@ -123,7 +123,8 @@ func (r *run) unattributed(e effect, why string) {
 // putRight resets the host after a run that ended before it could attribute
 // what its last writes did.
 func (r *run) putRight(ctx context.Context) error {
-	if len(r.writes) == 0 {
+	writes := slices.Concat(r.writes, r.throughs)
+	if len(writes) == 0 {
 		return nil // whatever changed, it was not us
 	}
 	if err := r.undoTemplate(ctx, r.writes, nil); err != nil {
@@ -142,7 +143,7 @@ func (r *run) putRight(ctx context.Context) error {
 	if err != nil || len(before) == 0 {
 		return err
 	}
-	off, err := r.reset(ctx, r.writes)
+	off, err := r.reset(ctx, writes)
 	if err != nil {
 		off, err = before, fmt.Errorf("put the host back: %w", err)
 	}

@@ -31,6 +31,8 @@ type leak struct {
 	delay      time.Duration
 	exit       bool     // it shows when the writer's namespace is gone
 	writers    []Writer // by whom it was shown
+	// reads is what we read of ours through descriptors of the writer's.
+	reads []effect
 }
 
 // add records a leak. The same writes are the same leak; other values of the
@@ -38,10 +40,10 @@ type leak struct {
 func (r *run) add(l *leak) *leak {
 	l.writers = []Writer{r.writer}
 	for _, old := range r.leaks {
-		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) {
+		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) || old.passed() != l.passed() {
 			continue
 		}
-		if slices.EqualFunc(old.cause, l.cause, func(a, b write) bool { return a.key == b.key && a.value == b.value }) {
+		if slices.EqualFunc(old.cause, l.cause, func(a, b write) bool { return a.key == b.key && a.value == b.value && a.via == b.via }) {
 			old.addEffects(l.effects)
 			old.shownBy(r.writer)
 			return old
@@ -60,9 +62,12 @@ func (r *run) add(l *leak) *leak {
 // via is the way by which the write reached others.
 func (l *leak) via() string {
 	switch {
+	case l.passed():
+		return report.ViaDescriptor
 	case l.exit:
 		return report.ViaExit
-	case len(l.cause) > 0 && l.cause[0].read:
+	case len(l.cause) > 0 && l.cause[0].via == viaRead:
+
 		return report.ViaRead
 	}
 	return report.ViaPath

@@ -93,15 +93,16 @@ func (l *Linux) start(role Role) (*Process, error) {
 	defer pipes.closeChildEnds()
 	requestsR, requestsW := pipes.add()
 	repliesR, repliesW := pipes.add()
+	socket, socketChild := pipes.addSocket()
 	if pipes.err != nil {
 		pipes.closeAll()
 		return nil, pipes.err
 	}
-	pipes.childEnds = []*os.File{requestsR, repliesW}
+	pipes.childEnds = []*os.File{requestsR, repliesW, socketChild}
 
 	tail := &logTail{log: l.cfg.Logger.With().Str("role", string(role)).Logger()}
 	cmd := reexec.Command(l.cfg.Entry, string(role), l.cfg.Root, l.cfg.LogLevel, l.cfg.Marks)
-	cmd.ExtraFiles = []*os.File{requestsR, repliesW}
+	cmd.ExtraFiles = pipes.childEnds
 	cmd.Stderr = tail
 	cmd.WaitDelay = time.Second // a descendant may hold stderr open
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
@@ -133,6 +134,7 @@ func (l *Linux) start(role Role) (*Process, error) {
 		_ = cmd.Process.Kill() // already gone is as good
 		_ = requestsW.Close()
 		_ = repliesR.Close()
+		_ = socket.Close()
 	})
 	return &Process{
 		Requests: requestsW, Replies: repliesR, Kill: kill,
@@ -141,6 +143,7 @@ func (l *Linux) start(role Role) (*Process, error) {
 			return tail.explain(waitErr)
 		},
 		Build: l.cfg.Build, NotNetNS: l.netns,
+		Receive: func() (sysctl.Handle, error) { return receive(socket) },
 	}, nil
 }
 
@@ -175,6 +178,17 @@ func (p *pipes) add() (r, w *os.File) {
 		p.all = append(p.all, r, w)
 	}
 	return r, w
+}
+
+func (p *pipes) addSocket() (ours, childs *os.File) {
+	if p.err != nil {
+		return nil, nil
+	}
+	ours, childs, p.err = socketPair()
+	if p.err == nil {
+		p.all = append(p.all, ours, childs)
+	}
+	return ours, childs
 }
 
 // closeChildEnds must follow the start at once: as long as the parent holds a

@@ -47,4 +47,7 @@ type Process struct {
 	// not say: another build, or no namespace of its own.
 	Build    string
 	NotNetNS uint64
+	// Receive takes the next of the descriptors that the child passed on, which has
+	// been sent by then; nil where none can be passed. Its error wraps the errno.
+	Receive func() (sysctl.Handle, error)
 }

@@ -59,6 +59,9 @@ type Options struct {
 	Private bool
 	// Devices is what children have beside lo (default nothing).
 	Devices Devices
+	// Descriptors also reads and writes, from the host's namespace, through
+	// descriptors that the last writer opened.
+	Descriptors bool
 }
 
 // The defaults of Options.
@@ -106,6 +109,8 @@ const (
 	PhaseValues  Phase = "values" // thorough: every value, and each where all others are moved
 	PhaseRestore Phase = "restore"
 	PhaseReport  Phase = "report"
+	// PhaseDescriptors comes after the last PhaseReverse.
+	PhaseDescriptors Phase = "descriptors"
 )
 
 // Progress says where a run is.

@@ -88,6 +88,18 @@ func backwards[T any](s []T) []T {
 	return s
 }
 
+// sampled tells that a key is not one of a device, or of the one that stands for
+// all where much is done with each key: the keys of all are of the same code.
+func (r *run) sampled(index int) bool {
+	for i := range r.plan {
+		if name, _ := r.plan[i].entry.Key.Device(); name != "" {
+			this, _ := r.plan[index].entry.Key.Device()
+			return this == "" || this == name
+		}
+	}
+	return true
+}
+
 // only is the order of fewer keys.
 func (o order) only(keep func(index int) bool) order {
 	some := func(units [][]int) (out [][]int) {
@@ -98,7 +110,7 @@ func (o order) only(keep func(index int) bool) order {
 		}
 		return out
 	}
-	out := order{}
+	out := order{latches: slices.Concat(some([][]int{o.latches})...)}
 	for _, p := range o.parts {
 		out.parts = append(out.parts, part{some(p.normal), some(p.disruptive)})
 	}

@@ -40,7 +40,7 @@ func Probe(ctx context.Context, m Machine, o Options, writes []Assignment) ([]re
 	for i, a := range writes {
 		planned[i] = write{key: a.Key, value: a.Value}
 	}
-	_, seen, err := r.replay(w, planned)
+	_, seen, err := r.replay(ctx, w, planned)
 	if err != nil {
 		return nil, err
 	}

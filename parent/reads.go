@@ -2,125 +2,98 @@ package parent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/netns-verify/netns-verify/internal/bisect"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// reads looks for leaks by reading alone. It comes before any survey, because
-// that and every sweep of a child read all its keys; so it is only the host that
-// can be watched. What is found moves the host until the run's end: restless.
-func (r *run) reads(ctx context.Context) error {
-	r.enter(PhaseReads, "")
-	var all []write
-	for _, e := range r.host.Baseline() {
-		if e.Key.Network() && e.Readable() && r.included(e.Key) {
-			all = append(all, write{key: e.Key, read: true})
-		}
-	}
-	for range idleSweeps { // what the host and new namespaces do by themselves
-		off, err := r.readTrial(ctx, nil)
-		if err != nil {
+// read is what a descriptor showed to us, and what there was to show.
+type read struct {
+	write          // what made the two differ
+	own, host, got sysctl.State
+}
+
+// callers tells that we have read our own value through the opener's descriptor.
+func (x read) callers() bool { return x.got == x.host && x.own != x.host }
+
+// readRounds is how many fresh writers confirm that. What the opener reads
+// through the same descriptor is the sham of each.
+const readRounds = 6
+
+// confirmReads proves reads of the wrong value in fresh writers, and records them.
+func (r *run) confirmReads(ctx context.Context, reads []read) error {
+	reads = slices.DeleteFunc(reads, func(x read) bool { return r.restless[place{observerHost, x.key}] })
+	for round := 0; round < readRounds && len(reads) > 0; round++ {
+		if err := stopped(ctx); err != nil {
 			return err
 		}
-		for _, e := range off {
-			r.restless[e.place] = true
-			r.host.Expect(e.key, e.after)
+		if r.replays >= r.o.MaxReplays {
+			return r.outOfBudget(errBudget)
 		}
-	}
-	off, err := r.readTrial(ctx, all)
-	if err != nil {
-		return err
-	}
-	for _, e := range off {
-		l, err := r.causeOfRead(ctx, e, all)
-		if err != nil {
+		r.replays++
+		var err error
+		if reads, err = r.readAgain(ctx, reads); err != nil {
 			return err
 		}
-		if l != nil {
-			r.add(l)
-		}
 	}
-	for _, e := range off {
-		r.restless[e.place] = true
+	for _, x := range reads {
+		r.addRead(x)
 	}
 	return nil
 }
 
-// causeOfRead narrows down which of the keys it is whose reading has an effect,
-// and confirms that.
-func (r *run) causeOfRead(ctx context.Context, e effect, all []write) (*leak, error) {
-	cause, _, err := bisect.Minimal(all, r.o.MaxReplays-r.replays, func(part []write) (bool, error) {
-		off, err := r.readTrial(ctx, part)
-		return hasPlace(off, e.place), err
-	})
-	if err != nil || len(cause) == 0 {
-		if errors.Is(err, bisect.ErrBudget) {
-			err = nil
-		}
-		return nil, err
-	}
-	l := &leak{cause: cause, status: statusConfirmed, effects: []effect{e}}
-	for _, real := range r.drawRounds(confirmRounds) {
-		reads := cause
-		if l.shams++; real {
-			l.shams--
-			l.rounds, l.matched = l.rounds+1, l.matched+1
-		} else {
-			reads = nil
-		}
-		off, err := r.readTrial(ctx, reads)
-		if err != nil || hasPlace(off, e.place) != real {
-			return nil, err
-		}
-	}
-	l.why = fmt.Sprintf("came each of %d times that a fresh namespace read it, and with none of %d that did not", l.rounds, l.shams)
-	return l, nil
-}
-
-// readTrial has a fresh child read keys, looks at the host and puts it back.
-func (r *run) readTrial(ctx context.Context, reads []write) ([]effect, error) {
-	if err := stopped(ctx); err != nil {
-		return nil, err
-	}
-	r.replays++
+// readAgain moves the keys by path in a fresh writer and returns those of which
+// its descriptor still shows the host's value.
+func (r *run) readAgain(ctx context.Context, reads []read) (still []read, err error) {
 	w, err := r.start(ctx, r.writer.role())
 	if err != nil {
 		return nil, err
 	}
 	defer w.abandon()
-	for part := range slices.Chunk(reads, r.o.BatchSize) {
-		if _, err := w.replay(part); err != nil {
-			return nil, err
-		}
+	var ws []write
+	var keys []sysctl.Key
+	for _, x := range reads {
+		ws, keys = append(ws, x.write), append(keys, x.key)
 	}
-	off, err := r.hostOff()
+	if _, err := w.replay(byPath(ws)); err != nil {
+		return nil, err
+	}
+	all, err := w.pass(keys)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.quit(); err != nil {
-		return nil, err
-	}
-	for _, e := range off {
-		if len(reads) > 0 { // else it is somebody else's doing
-			r.restoreOnHost(e)
-		}
-	}
-	return off, nil
-}
-
-// undoReads puts back what reading has done to the host until the end.
-func (r *run) undoReads() {
-	for _, l := range r.leaks {
-		if l.via() != "read" {
+	defer closeAll(all)
+	for i, x := range reads {
+		if all[i].handle == nil {
 			continue
 		}
-		for _, e := range l.effects {
-			if r.m.Host().Read(e.key) != e.before && !r.restoreOnHost(e) {
-				r.lose(e, "the kernel does not take it back")
-			}
+		x.own, x.host, x.got = all[i].own, r.host.Look(x.key), all[i].handle.Read()
+		if x.own.OK() && x.callers() {
+			still = append(still, x)
 		}
 	}
+	return still, w.quit()
 }
+
+// addRead records a confirmed read, with the leak of writing to the same key
+// through a descriptor where there is one.
+func (r *run) addRead(x read) {
+	e := effect{place{observerHost, x.key}, x.own, x.got}
+	for _, l := range r.leaks {
+		if len(l.cause) == 1 && l.cause[0].key == x.key && l.passed() {
+			l.reads = append(l.reads, e)
+			return
+		}
+	}
+	w := byPath([]write{x.write})[0]
+	w.before, w.after = sysctl.State{}, x.own
+	r.add(&leak{
+		cause: []write{w}, reads: []effect{e}, status: statusConfirmed,
+		rounds: readRounds, matched: readRounds, shams: readRounds,
+		why: fmt.Sprintf("in each of %d fresh namespaces, the host read its own value through a descriptor that was opened there, and the opener did not", readRounds),
+	})
+}
+
+// passed tells that the leak shows through a descriptor.
+func (l *leak) passed() bool { return len(l.reads) > 0 || slices.ContainsFunc(l.cause, write.passed) }

@@ -2,6 +2,7 @@ package parent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,6 +13,9 @@ func (r *run) reproducer(l *leak) string {
 	if len(l.cause) == 0 || len(l.effects) == 0 {
 		return ""
 	}
+	if l.passed() {
+		return r.reproducerThrough(l)
+	}
 	var sets []string
 	for _, w := range l.cause {
 		value := w.value
@@ -19,7 +23,7 @@ func (r *run) reproducer(l *leak) string {
 			value = "VALUE"
 		}
 		set := "sysctl -qw " + quote(w.key.Dotted()+"="+value)
-		if w.read {
+		if w.via == viaRead {
 			set = "sysctl -n " + quote(w.key.Dotted())
 		}
 		sets = append(sets, set)
@@ -44,6 +48,23 @@ func (r *run) reproducer(l *leak) string {
 		return fmt.Sprintf("unshare -n %s; %s; unshare -n %s", look, cause, look)
 	}
 	return fmt.Sprintf("%s; %s; %s", look, cause, look)
+}
+
+// reproducerThrough does it through a descriptor, with nsenter(1), too: the shell in
+// the namespace opens the key, and what it starts goes back before it writes. It
+// is empty where that is not all there is to it.
+func (r *run) reproducerThrough(l *leak) string {
+	w, e := l.cause[0], l.effects[0]
+	if len(l.cause) > 1 || w.via != viaDescriptor || l.delay > 0 || e.observer != observerHost || slices.Contains(l.writers, WriterUserNS) {
+		return ""
+	}
+	value := w.value
+	if r.secrets.hides(w.key, value) {
+		value = "VALUE"
+	}
+	back := "nsenter --net=/proc/$PPID/ns/net sh -c " + quote("echo "+quote(value)+" >&3")
+	look := "sysctl " + quote(e.key.Dotted())
+	return fmt.Sprintf("%s; unshare -n sh -c %s; %s", look, quote(back+" 3<>"+quote(w.key.Path())), look)
 }
 
 // quote makes one shell word.

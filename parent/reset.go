@@ -87,21 +87,36 @@ func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
 		return nil, nil
 	}
 	for _, w := range undo {
-		if !slices.ContainsFunc(r.undone, func(o write) bool { return o.key == w.key && o.value == w.value }) {
+		if !slices.ContainsFunc(r.undone, func(o write) bool { return o.key == w.key && o.value == w.value && o.via == w.via }) {
 			r.undone = append(r.undone, w)
 		}
 	}
+	for _, group := range byWay(undo) {
+		if err := r.undoOneWay(context.WithoutCancel(ctx), group); err != nil && !(group[0].passed() && cannotPass(err)) {
+			return nil, err
+		}
+	}
+	return undo, nil
+}
+
+// undoOneWay makes writes that have one way, in a fresh writer.
+func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 	back := r.having(onDevices(undo))
-	w, err := r.start(context.WithoutCancel(ctx), r.writer.role())
+	w, err := r.start(ctx, r.writer.role())
 	back()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer w.abandon()
-	if _, err := w.replay(undo); err != nil {
-		return nil, err
+	if undo[0].passed() {
+		_, _, err = r.through(ctx, w, undo)
+	} else {
+		_, err = w.replay(undo)
 	}
-	return undo, w.quit()
+	if err != nil {
+		return err
+	}
+	return w.quit()
 }
 
 // undoOnHost writes the host's keys back where that is allowed. Restoring one
@@ -154,7 +169,11 @@ func originalsOf(off []effect, suspects []write) []write {
 	var undo []write
 	for _, e := range off {
 		if e.before.OK() {
-			undo = append(undo, write{key: e.key, value: e.before.Value})
+			w := write{key: e.key, value: e.before.Value}
+			if i := newest[e.key]; i > 0 && suspects[i-1].via == viaDescriptor {
+				w.via = viaDescriptor // the way it came
+			}
+			undo = append(undo, w)
 		}
 	}
 	return undo

@@ -50,7 +50,7 @@ func (r *run) report(reached Phase) *report.Report {
 
 func (r *run) reportLeak(l *leak) report.Leak {
 	out := report.Leak{
-		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS), Via: l.via(), DelayMS: l.delayMS(),
+		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS) && !l.passed(), Via: l.via(), DelayMS: l.delayMS(),
 		Restored: true, Reproducer: r.reproducer(l),
 		Evidence: report.Evidence{
 			Status: map[status]report.Status{
@@ -68,6 +68,12 @@ func (r *run) reportLeak(l *leak) report.Leak {
 			out.Restored = false
 		}
 	}
+	for _, e := range l.reads {
+		read := r.reportEffect(e)
+		read.Kind = report.KindRead
+		out.Effects = append(out.Effects, read)
+		effects = append(effects, e.key)
+	}
 	out.Known = known.Match(keysOf(l.cause), effects)
 	return out
 }
@@ -81,7 +87,7 @@ func (r *run) reportCauses(ws []write, by []Writer) []report.Cause {
 }
 
 func (r *run) reportAttempt(w write) report.Attempt {
-	if w.read {
+	if w.via == viaRead {
 		return report.Attempt{}
 	}
 	v, after := r.shown(w.key, sysctl.State{Value: w.value}), r.shown(w.key, w.after)

@@ -59,6 +59,7 @@ type run struct {
 	warnings  []string
 	secrets   *secrets
 	arrivals  []arrival
+	throughs  []write // what was written through descriptors
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
 	exhausted, aborted bool
 }
@@ -118,7 +119,7 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.descriptors(ctx)
 }
 
 // write gives everything in the plan to a writer, forward and in reverse.

@@ -1,7 +1,6 @@
 package parent
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -20,7 +19,7 @@ func (r *run) allValues(ctx context.Context) error {
 		}
 	}
 	return r.valuePass(ctx, func(p *passState, w *client) error {
-		r.exactly(func(k planned) []string { return values(k.effective, 1) })
+		r.exactly(func(_ int, k planned) []string { return values(k.effective, 1) })
 		for i, k := range r.plan {
 			if k.disruptive { // it would move the others, or end them
 				r.plan[i].exact = nil
@@ -29,7 +28,7 @@ func (r *run) allValues(ctx context.Context) error {
 		if err := p.perturbAll(ctx, w, r.exactBatches()); err != nil {
 			return err
 		}
-		r.exactly(func(k planned) []string { return values(r.second(k), 2) })
+		r.exactly(func(_ int, k planned) []string { return values(r.second(k), 2) })
 		return p.perturbAll(ctx, w, r.exactBatches())
 	})
 }
@@ -51,11 +50,11 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client) err
 }
 
 // exactly chooses what each key is given next.
-func (r *run) exactly(of func(planned) []string) {
+func (r *run) exactly(of func(index int, p planned) []string) {
 	for i, p := range r.plan {
 		r.plan[i].exact = nil
 		if p.skip == "" && !p.latch {
-			r.plan[i].exact = of(p)
+			r.plan[i].exact = of(i, p)
 		}
 	}
 }
@@ -68,13 +67,10 @@ func (r *run) nextValues() bool {
 	for _, w := range r.writes {
 		tried[attempt{string(w.key), w.value}] = true
 	}
-	any, sample := false, ""
-	r.exactly(func(p planned) []string {
-		// The keys of all devices are of the same code: one stands for the others.
-		if name, _ := p.entry.Key.Device(); name != "" {
-			if sample = cmp.Or(sample, name); name != sample {
-				return nil
-			}
+	any := false
+	r.exactly(func(i int, p planned) []string {
+		if !r.sampled(i) {
+			return nil
 		}
 		for _, v := range p.all {
 			if !tried[attempt{string(p.entry.Key), v}] {
@@ -112,8 +108,9 @@ const exactSize = 4
 
 // exactBatches is the keys that are given something, in a new order.
 func (r *run) exactBatches() [][]int {
-	given := func(i int) bool { return len(r.plan[i].exact) > 0 }
-	return r.order().only(given).batches(exactSize * r.o.BatchSize)
+	o := r.order().only(func(i int) bool { return len(r.plan[i].exact) > 0 })
+	o.latches = nil
+	return o.batches(exactSize * r.o.BatchSize)
 }
 
 // linger looks for what the end of the writer's namespace does, and again and

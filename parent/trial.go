@@ -140,9 +140,11 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	done := t.as
 	var seen []effect
 	if len(t.writes) > 0 {
-		if done, seen, err = r.replay(w, t.writes); err != nil {
+		if done, seen, err = r.replay(ctx, w, t.writes); err != nil {
 			return out, err
 		}
+	} else if err = r.handOver(ctx, w, t.as); err != nil {
+		return out, err
 	}
 	out.writes = done
 	for began := time.Now(); ; {

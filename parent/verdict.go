@@ -26,6 +26,7 @@ func (r *run) reportKeys(rep *report.Report) {
 	}
 	host := hostKeys.Map()
 	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(r.host.Baseline())
+	rep.Counts.Descriptors = len(keysOf(r.throughs))
 	for _, k := range union(snapshots...) {
 		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly}
 		for _, o := range []string{observerHost, observerSibling} {

@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"context"
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -37,8 +38,24 @@ func (r *run) ownDevice(k sysctl.Key) bool {
 	return name != "" && r.host.Expected(k) == sysctl.Absent
 }
 
-// replay has exactly these writes repeated, and watches the host meanwhile.
-func (r *run) replay(w *client, again []write) (ws []write, seen []effect, err error) {
+// replay has exactly these writes repeated, the way they were made, and watches
+// the host meanwhile.
+func (r *run) replay(ctx context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
+	for _, group := range byWay(again) {
+		how := r.replayByPath
+		if group[0].passed() {
+			how = r.through
+		}
+		done, more, err := how(ctx, w, group)
+		ws, seen = append(ws, done...), append(seen, more...)
+		if err != nil {
+			return ws, seen, err
+		}
+	}
+	return ws, seen, nil
+}
+
+func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
 	for i := range again {
 		err = r.watch(again[i].key, &ws, &seen, func() ([]write, error) {
 			return w.replay(again[i : i+1])

@@ -17,8 +17,6 @@ type write struct {
 	errno         syscall.Errno
 	before, after sysctl.State
 	at            time.Time
-	// read: nothing was written, the key was only read.
-	read bool
 	// observed is the observers' states of the key when it was written.
 	observed []observed
 	// batch is the number of the batch it was written in.
@@ -29,6 +27,7 @@ type write struct {
 	// loaded is the modules that the kernel was seen to have just after this was
 	// written, and not just before it.
 	loaded []sysctl.Key
+	via    via
 	// tainted: an observer's state was another by then.
 	tainted bool
 }

@@ -15,6 +15,7 @@ type Request struct {
 	Sweep   *Sweep   `json:"sweep,omitempty"`
 	Quit    *Quit    `json:"quit,omitempty"`
 	Devices *Devices `json:"devices,omitempty"`
+	Pass    *Pass    `json:"pass,omitempty"`
 }
 
 // Reply is a message from the child: exactly one field is set.
@@ -26,6 +27,7 @@ type Reply struct {
 	Done    *Done    `json:"done,omitempty"`
 	Failed  *Error   `json:"failed,omitempty"`
 	Made    *Made    `json:"made,omitempty"`
+	Passed  *Passed  `json:"passed,omitempty"`
 }
 
 // Hello is the child's first message.

@@ -34,6 +34,7 @@ type runFlags struct {
 	given                func(flag string) bool
 	observe              observed
 	devices              deviceKinds
+	descriptors          bool
 }
 
 // register adds the flags that all kinds of runs have.
@@ -58,6 +59,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.thorough, "thorough", false, "try every kind of value, more orders, and wait for what comes late")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "stop after the plan, print it and write nothing")
 	fs.BoolVar(&f.allowOneWay, "allow-one-way", false, "also write keys that cannot be put back until reboot")
+	fs.BoolVar(&f.descriptors, "descriptors", false, "also read and write, from here, through descriptors that the writer opened")
 
 	fs.Var(&f.observe, "observe", "what to watch on the host: net, sys (all other sysctls), proc (tables of /proc/net), modules (the kernel's), all")
 
@@ -117,7 +119,8 @@ func (f *runFlags) options() parent.Options {
 	return parent.Options{
 		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude,
 		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
-		Thorough: f.thorough,
+		Thorough:    f.thorough,
+		Descriptors: f.descriptors,
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"regexp"
@@ -20,6 +21,7 @@ type fact struct {
 	Reason           report.Reason
 	Status           report.Status
 	Effects          []string // observers
+	Via              string   // path, if not said
 	Source           string
 }
 
@@ -121,6 +123,9 @@ func (f fact) check(t *testing.T, r report.Report) {
 	l := r.Leaks[j]
 	if ev := l.Evidence; ev.Status != f.Status || ev.Rounds < 3 || ev.Matched != ev.Rounds || ev.Shams < 3 || len(ev.Candidates) > 0 {
 		t.Errorf("leak by %s: evidence %+v", f.Key, ev)
+	}
+	if via := cmp.Or(f.Via, report.ViaPath); l.Via != via {
+		t.Errorf("leak by %s: via %s, want %s", f.Key, l.Via, via)
 	}
 	for _, o := range f.Effects {
 		if !slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return e.Observer == o && e.Key == f.Key }) {

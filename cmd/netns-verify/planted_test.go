@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -15,15 +16,15 @@ import (
 // notYet is what a leak of the planted-leak module may need (truth.json) and a
 // run does not do so far: such leaks are expected not to be found.
 var notYet = map[string]string{
-	"thorough":   "only one or two values are tried for each key",
-	"exit":       "a namespace's end is no event that is looked for",
-	"descriptor": "nothing is written through another namespace's descriptor",
-	"userns":     "writers are root, unless --writers says otherwise",
+	"thorough": "only one or two values are tried for each key",
+	"exit":     "a namespace's end is no event that is looked for",
+	"userns":   "writers are root, unless --writers says otherwise",
 }
 
 // planted is truth.json (internal/vm/testdata/leaky/README.md says what is in it).
 type planted struct {
 	Leaks []struct {
+		Via     string
 		Kind    string
 		Cause   []string
 		Effects []struct{ Observer, Key string }
@@ -96,6 +97,9 @@ func (p planted) check(t *testing.T, r report.Report) {
 		}
 		if l.Evidence.Status != status || l.Evidence.Rounds < 3 || l.Evidence.Matched != l.Evidence.Rounds || l.Evidence.Shams < 3 || len(l.Evidence.Candidates) > 0 {
 			t.Errorf("%s by %v: evidence %+v", want.Kind, want.Cause, l.Evidence)
+		}
+		if via := cmp.Or(want.Via, report.ViaPath); l.Via != via {
+			t.Errorf("%s by %v: via %s, want %s", want.Kind, want.Cause, l.Via, via)
 		}
 		for _, e := range want.Effects {
 			if !slices.ContainsFunc(l.Effects, func(o report.Effect) bool { return o.Observer == e.Observer && o.Key == e.Key }) {

@@ -76,9 +76,10 @@ func (f *vmFlags) register(cmd *cobra.Command) {
 	fs.IntVar(&f.jobs, "jobs", 1, "kernels at a time")
 	f.runFlags.register(cmd)
 	f.allowOneWay = true // nothing outlives the machine
-	cmd.Flags().Lookup("allow-one-way").DefValue = "true"
-	f.thorough = true
-	cmd.Flags().Lookup("thorough").DefValue = "true"
+	f.thorough, f.descriptors = true, true
+	for _, flag := range []string{"allow-one-way", "descriptors", "thorough"} {
+		cmd.Flags().Lookup(flag).DefValue = "true"
+	}
 }
 
 func (f *vmFlags) check() error {

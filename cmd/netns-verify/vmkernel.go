@@ -118,7 +118,9 @@ func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Re
 	return r, nil
 }
 
-func oneWay(l report.Leak) bool { return l.Evidence.Status == report.StatusOneWay }
+func oneWay(l report.Leak) bool {
+	return l.Evidence.Status == report.StatusOneWay && l.Via != report.ViaDescriptor // probes write by path
+}
 
 // boot boots the kernel with an order. An error of the guest's is one of ours;
 // its final message may be there all the same.
@@ -157,9 +159,8 @@ func (k *kernelSession) order() guestlink.Run {
 	r := guestlink.Run{
 		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
-		Thorough: o.Thorough,
-		LogLevel: k.log.GetLevel().String(), RunID: k.id, Observe: k.f.observe.Kinds,
-		Devices: k.f.deviceKinds(),
+		Thorough: o.Thorough, Descriptors: o.Descriptors, Devices: k.f.deviceKinds(), Observe: k.f.observe.Kinds,
+		LogLevel: k.log.GetLevel().String(), RunID: k.id,
 	}
 	for _, w := range o.Writers {
 		r.Writers = append(r.Writers, string(w))

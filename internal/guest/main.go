@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/observe"
@@ -240,7 +241,7 @@ func (g *life) options() parent.Options {
 		},
 		Writing:  g.writing,
 		Found:    func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
-		Loadable: g.loadable(), Private: true,
+		Loadable: g.loadable(), Private: true, Descriptors: g.order.Descriptors,
 	}
 }
 
@@ -258,6 +259,9 @@ func (g *life) writing(keys []sysctl.Key) {
 		m.Keys[i] = protocol.Bytes(k)
 	}
 	g.send(guestlink.Message{Writing: m})
+	if g.phase == string(parent.PhaseDescriptors) && len(keys) == 1 {
+		g.mark(child.Mark, string(keys[0])) // it is we who write now
+	}
 }
 
 func (g *life) progress(p guestlink.Progress) {

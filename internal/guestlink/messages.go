@@ -51,6 +51,8 @@ type Run struct {
 	Observe observe.Kinds `json:"observe,omitempty"`
 	// Devices is the kinds that children get (internal/device).
 	Devices []string `json:"devices,omitempty"`
+	// Descriptors is parent.Options.Descriptors.
+	Descriptors bool `json:"descriptors"`
 }
 
 // Message is one of a guest's: exactly one field is set.

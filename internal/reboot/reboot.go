@@ -68,7 +68,7 @@ func (p *prover) all(r *report.Report) error {
 	var known []*trial
 	for i := range r.Leaks {
 		l := &r.Leaks[i]
-		if l.Evidence.Status != report.StatusOneWay || len(l.Effects) == 0 {
+		if l.Evidence.Status != report.StatusOneWay || len(l.Effects) == 0 || l.Via == report.ViaDescriptor { // probes write by path
 			continue
 		}
 		if err := p.narrow(l); err != nil {

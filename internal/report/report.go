@@ -121,6 +121,9 @@ type Counts struct {
 	// Watched is the places of the host that are watched: its keys, those that
 	// are not below net/, tables and modules.
 	Watched int `json:"watched"`
+	// Descriptors is the keys that were written through a descriptor that the
+	// writer had opened.
+	Descriptors int `json:"descriptors,omitempty"`
 }
 
 // Verdict is what the run concluded about one key.
@@ -237,9 +240,10 @@ type Cause struct {
 
 // The ways of a leak.
 const (
-	ViaPath = "path"
-	ViaRead = "read" // the key was only read
-	ViaExit = "exit" // it shows when the writer's namespace is gone
+	ViaPath       = "path"
+	ViaDescriptor = "descriptor" // one that the writer opened and the host used
+	ViaRead       = "read"       // the key was only read
+	ViaExit       = "exit"       // it shows when the writer's namespace is gone
 )
 
 // The observers: those who must not notice.
@@ -254,6 +258,9 @@ const (
 	KindChanged     = "changed"
 	KindAppeared    = "appeared"
 	KindDisappeared = "disappeared"
+	// KindRead is no change: through a descriptor of the writer's, the observer read
+	// its own value (after) and not the writer's (before).
+	KindRead = "read"
 )
 
 // What an effect shows in.

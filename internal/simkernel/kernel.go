@@ -112,6 +112,7 @@ func (k *Kernel) Start(ctx context.Context, role parent.Role) (*parent.Process, 
 		Requests: watched{toChild, k, ns},
 		Replies:  replies,
 		Build:    build,
+		Receive:  ns.receive,
 		Kill: func() {
 			mu.Lock()
 			select {

@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // roleHost marks the host's namespace; parent has no role for it.
@@ -29,6 +31,8 @@ type namespace struct {
 	// planned tells that the writes of the moment are the plan's.
 	planned bool
 	dead    bool
+	// passed is the keys that were opened for the parent.
+	passed chan sysctl.Handle
 }
 
 // observer is what the namespace is in a report, empty for who is not asked.
@@ -95,7 +99,7 @@ func (k *Kernel) enter(role parent.Role) *namespace {
 	defer k.mu.Unlock()
 	k.advance()
 	k.started[role]++
-	ns := &namespace{role: role, number: k.started[role], cells: make([]cell, len(k.keys))}
+	ns := &namespace{role: role, number: k.started[role], cells: make([]cell, len(k.keys)), passed: make(chan sysctl.Handle, protocol.MaxPass)}
 	copy(ns.cells, k.template)
 	for i := range ns.cells {
 		c := &ns.cells[i]

@@ -56,6 +56,7 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 			opts.Writers = []parent.Writer{parent.WriterUserNS, parent.WriterRoot}
 		}
 		opts.Thorough = thoroughFlag != nil && *thoroughFlag || seed%16 == 5
+		opts.Descriptors = seed%8 == 3
 		var announced []sysctl.Key
 		var found int
 		opts.Writing = func(keys []sysctl.Key) { announced = append(announced, keys...) }

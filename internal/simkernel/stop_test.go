@@ -38,7 +38,9 @@ func TestStoppedRuns(t *testing.T) {
 				}
 			}}
 			before := k.Snapshot()
-			r, err := parent.Run(ctx, m, parent.Options{Seed: seed, BatchSize: 1 + rng.IntN(8), Thorough: seed%8 == 0, Logger: zerolog.Nop()})
+			r, err := parent.Run(ctx, m, parent.Options{
+				Seed: seed, BatchSize: 1 + rng.IntN(8), Logger: zerolog.Nop(), Thorough: seed%8 == 0, Descriptors: seed%4 == 1,
+			})
 			synctest.Wait()
 			if err == nil {
 				return // it was over before that

@@ -148,11 +148,7 @@ func (p *Proc) Write(k Key, value string) error {
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	data := value + "\n"
-	n, err := unix.Write(fd, []byte(data)) // not retried: EINTR may come after an effect
-	if err == nil && n < len(data)-1 {
-		err = io.ErrShortWrite
-	}
+	err = writeOnce(fd, value)
 	if cerr := unix.Close(fd); err == nil && cerr != nil {
 		err = cerr
 	}
@@ -160,6 +156,16 @@ func (p *Proc) Write(k Key, value string) error {
 		return &fs.PathError{Op: "write", Path: path, Err: err}
 	}
 	return nil
+}
+
+// writeOnce writes a value and a newline with one write(2).
+func writeOnce(fd int, value string) error {
+	data := value + "\n"
+	n, err := unix.Write(fd, []byte(data)) // not retried: EINTR may come after an effect
+	if err == nil && n < len(data)-1 {
+		err = io.ErrShortWrite
+	}
+	return err
 }
 
 func retry(f func() error) error {

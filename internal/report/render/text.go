@@ -68,14 +68,17 @@ func (p *page) leak(n int, l report.Leak, o Options) {
 		}
 		p.field(e.Kind, effect(e, o))
 	}
-	if l.Via == report.ViaExit {
+	switch l.Via {
+	case report.ViaExit:
 		p.field("when", "the writer's namespace was gone")
+	case report.ViaDescriptor:
+		p.field("by way of", "a descriptor that the child opened, and the host used")
 	}
 	p.field("evidence", evidence(l))
 	if l.Unprivileged {
 		p.field("by whom", "any user of this machine can do it")
 	}
-	if slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return e.Observer == report.ObserverHost }) {
+	if slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return e.Observer == report.ObserverHost && e.Kind != report.KindRead }) {
 		p.field("host", map[bool]string{true: "put back", false: p.bad("not put back")}[l.Restored])
 	}
 	if l.Known != "" {
@@ -156,6 +159,10 @@ func together(effects []report.Effect) []report.Effect {
 
 func effect(e report.Effect, o Options) string {
 	s := e.Observer + ": " + named(e)
+	if e.Kind == report.KindRead {
+		theirs, own := e.Change.Shown()
+		return s + ": its own " + value(own, o) + " instead of the child's " + value(theirs, o)
+	}
 	if e.What == "sysctl" {
 		s += ": " + change(e.Change, o)
 	}

@@ -1,0 +1,241 @@
+package parent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// goneAtATime is how many descriptors are kept of a namespace that is to go.
+const goneAtATime = 512
+
+// descriptors has the writer open its keys and pass them to us, and reads and
+// writes through them from the host's namespace: its values are to be read and
+// changed, not the host's. A handler that looks at its caller instead of the key's
+// namespace is not to be seen otherwise.
+func (r *run) descriptors(ctx context.Context) error {
+	if !r.o.Descriptors || r.o.DryRun {
+		return nil
+	}
+	r.enter(PhaseDescriptors, "")
+	d := &descriptorPass{passState: &passState{run: r, proven: map[sysctl.Key]bool{}}}
+	r.last = d.passState
+	err := d.all(ctx)
+	if cannotPass(err) {
+		if off, herr := r.hostOff(); herr != nil || len(off) > 0 {
+			return err // what was done until then is to be put right
+		}
+		r.warn("what happens through a descriptor of another namespace was not tested, or not all of it: %v", err)
+		return nil
+	}
+	return err
+}
+
+// descriptorPass is the pass in which all is done through descriptors.
+type descriptorPass struct {
+	*passState
+	alive []sysctl.Key // can be read though their namespace is gone
+}
+
+func (d *descriptorPass) all(ctx context.Context) error {
+	batches := d.batches()
+	if len(batches) == 0 {
+		return nil
+	}
+	if err := d.rest(ctx); err != nil {
+		return err
+	}
+	w, err := d.start(ctx, d.writer.role())
+	if err != nil {
+		return err
+	}
+	defer w.abandon()
+	for i, ws := range batches {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		d.progress(i, len(batches), "")
+		if err := d.batch(ctx, w, ws); err != nil {
+			return err
+		}
+		d.run.batches++
+	}
+	if err := w.quit(); err != nil {
+		return err
+	}
+	// What the end of that namespace does is nothing that the next ones did.
+	if err := d.drained(ctx); err != nil {
+		return err
+	}
+	off, err := d.hostOff()
+	if err != nil {
+		return err
+	}
+	for _, e := range off {
+		d.addLate(stray{effect: e})
+	}
+	if err := d.deferred(ctx); err != nil {
+		return err
+	}
+	if err := d.gone(ctx, slices.Concat(batches...)); err != nil {
+		return err
+	}
+	return d.deferred(ctx)
+}
+
+// rest waits for what the writes by path may still do, so that nothing of it is
+// taken for the work of a descriptor.
+func (d *descriptorPass) rest(ctx context.Context) error {
+	time.Sleep(d.o.Settle)
+	if err := d.look(ctx, nil, nil); err != nil {
+		return err
+	}
+	for _, w := range d.writings {
+		w.atRest = len(w.writes)
+	}
+	return nil
+}
+
+// batches is what is written: to every key one value that took effect by path,
+// and that the host does not have.
+func (d *descriptorPass) batches() (batches [][]write) {
+	leaking := d.causeKeys(d.writer)
+	base := d.writerBase.Map()
+	for _, batch := range d.order().only(d.sampled).together(min(d.o.BatchSize, protocol.MaxPass)) {
+		var ws []write
+		for _, index := range batch {
+			p := d.plan[index]
+			k := p.entry.Key
+			w := write{key: k, value: p.effective, via: viaDescriptor}
+			if d.host.Expected(k).Value == w.value { // a switch, at different values from the start
+				w.value = base[k].State.Value
+			}
+			if p.effective != "" && !leaking[k] && !d.unsteady(k) {
+				ws = append(ws, w)
+			}
+		}
+		if len(ws) > 0 {
+			batches = append(batches, ws)
+		}
+	}
+	return batches
+}
+
+// together is an order's batches where keys that disrupt need not be alone: by path
+// each has been.
+func (o order) together(size int) [][]int {
+	all := slices.Collect(slices.Chunk(o.latches, 1))
+	for _, p := range o.parts {
+		for _, units := range [][][]int{p.normal, p.disruptive} {
+			all = slices.AppendSeq(all, slices.Chunk(slices.Concat(units...), size))
+		}
+	}
+	return all
+}
+
+// batch writes and reads some keys through descriptors.
+func (d *descriptorPass) batch(ctx context.Context, w *client, ws []write) error {
+	ws, seen, err := d.through(ctx, w, ws)
+	d.keep(ws)
+	if err != nil {
+		return err
+	}
+	callers, same, err := d.readAll(w, ws)
+	if err != nil {
+		return err
+	}
+	if len(same) > 0 {
+		// Nobody can tell whose value it is: make them differ.
+		moved, more, err := d.replay(ctx, w, byPath(same))
+		d.keep(moved)
+		if err != nil {
+			return err
+		}
+		ws, seen = append(ws, moved...), append(seen, more...)
+		others, _, err := d.readAll(w, moved)
+		if err != nil {
+			return err
+		}
+		callers = append(callers, others...)
+	}
+	if err := d.look(ctx, ws, seen); err != nil {
+		return err
+	}
+	return d.confirmReads(ctx, callers)
+}
+
+// keep takes note of what was written, for late effects and for a run that is stopped.
+func (d *descriptorPass) keep(ws []write) {
+	d.history = append(d.history, ws...)
+	d.run.throughs = append(d.run.throughs, ws...)
+}
+
+// readAll reads the writes' keys through new descriptors. It returns those whose
+// value was the host's and not the opener's, and those for which that is the same.
+func (d *descriptorPass) readAll(w *client, ws []write) (callers []read, same []write, err error) {
+	keys := keysOf(ws)
+	if d.o.Writing != nil {
+		d.o.Writing(keys) // reading may end a guest, too
+	}
+	all, err := w.pass(keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer closeAll(all)
+	for i, k := range keys {
+		p := all[i]
+		if p.handle == nil || !p.own.OK() {
+			continue
+		}
+		x := read{write: writesOf(ws, []sysctl.Key{k})[0], own: p.own, host: d.host.Look(k), got: p.handle.Read()}
+		switch {
+		case x.own == x.host:
+			same = append(same, x.write)
+		case x.callers():
+			callers = append(callers, x)
+		}
+	}
+	return callers, same, nil
+}
+
+// gone opens keys in namespaces that then end, and reads and writes through what
+// is left of them. There is nothing there, but the kernel has to notice.
+func (d *descriptorPass) gone(ctx context.Context, ws []write) error {
+	ws = slices.Clone(ws)
+	for i := range ws {
+		ws[i].via = viaGone
+	}
+	d.history = nil // of other writers
+	for some := range slices.Chunk(ws, goneAtATime) {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		d.progress(0, 0, "their namespace is gone")
+		w, err := d.start(ctx, d.writer.role())
+		if err != nil {
+			return err
+		}
+		defer w.abandon()
+		done, seen, err := d.through(ctx, w, some)
+		d.keep(done)
+		if err != nil {
+			return err
+		}
+		for _, x := range done {
+			if x.errno == 0 || x.after.OK() {
+				d.alive = append(d.alive, x.key)
+			}
+		}
+		if err := d.look(ctx, done, seen); err != nil {
+			return err
+		}
+	}
+	if n := len(d.alive); n > 0 {
+		d.warn("descriptors of a network namespace that is gone can still be used: %s", fmt.Sprintf("%d keys, such as %s", n, d.alive[0]))
+	}
+	return nil
+}
