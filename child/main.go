@@ -54,6 +54,7 @@ func run(build string, log *zerolog.Logger) error {
 		}
 		tree = marked{tree, marks}
 	}
+	tree = fertile{tree, os.Args[2]}
 	return Serve(tree, hello, requests, replies, *log)
 }
 

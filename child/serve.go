@@ -75,6 +75,8 @@ func (s *server) serve(req protocol.Request) error {
 		return s.replay(req.Replay)
 	case req.Sweep != nil:
 		return s.sweep()
+	case req.Offspring != nil:
+		return s.offspring()
 	}
 	return nil // quit
 }
@@ -87,17 +89,7 @@ func (s *server) survey() error {
 	if s.sweeper, err = sysctl.NewSweeper(s.tree); err != nil {
 		return err
 	}
-	m, size := &protocol.Entries{}, 0
-	for _, e := range s.sweeper.Baseline() {
-		m.Entries = append(m.Entries, protocol.Entry{Key: protocol.Bytes(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)})
-		if size += len(e.Key) + len(e.State.Value); size > messageBytes {
-			if err := s.conn.Send(protocol.Reply{Entries: m}); err != nil {
-				return err
-			}
-			m, size = &protocol.Entries{}, 0
-		}
-	}
-	return s.conn.Send(protocol.Reply{Entries: m})
+	return sendEntries(s.sweeper.Baseline(), s.conn.Send)
 }
 
 func (s *server) sweep() error {

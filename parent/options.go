@@ -45,6 +45,10 @@ type Options struct {
 	Writing func(keys []sysctl.Key)
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
+
+	// WriteHost also writes the host's keys, after all writers, to find out what
+	// other namespaces take over from it.
+	WriteHost bool
 }
 
 // The defaults of Options.
@@ -84,6 +88,7 @@ const (
 	PhasePlan    Phase = "plan"
 	PhaseForward Phase = "forward"
 	PhaseReverse Phase = "reversed"
+	PhaseHost    Phase = "host"
 	PhaseRestore Phase = "restore"
 	PhaseReport  Phase = "report"
 )

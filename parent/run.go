@@ -56,6 +56,10 @@ type run struct {
 	secrets   *secrets
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
 	exhausted, aborted bool
+
+	creations map[sysctl.Key]map[string]origin // by key and mode: see creation.go
+	devconfs  []string                         // the modes that were tried
+	kept      map[sysctl.Key]string            // host keys that we wrote and could not put back, with why
 }
 
 // foreign is an effect that no write explains.
@@ -112,6 +116,9 @@ func (r *run) all(ctx context.Context) error {
 		if err := r.write(ctx, w); err != nil {
 			return err
 		}
+	}
+	if r.o.WriteHost && !r.o.DryRun {
+		return r.findCreations(ctx)
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ type Request struct {
 	Replay  *Replay  `json:"replay,omitempty"`
 	Sweep   *Sweep   `json:"sweep,omitempty"`
 	Quit    *Quit    `json:"quit,omitempty"`
+
+	Offspring *Offspring `json:"offspring,omitempty"`
 }
 
 // Reply is a message from the child: exactly one field is set.
@@ -40,7 +42,7 @@ type Hello struct {
 // baseline of its sweeps.
 type Survey struct{}
 
-// Entries is a part of a survey, in key order.
+// Entries is a part of a survey, in key order. It answers offspring, too.
 type Entries struct {
 	Entries []Entry `json:"entries"`
 }
@@ -51,6 +53,10 @@ type Entry struct {
 	Mode  uint32 `json:"mode"`
 	State State  `json:"state"`
 }
+
+// Offspring asks for all keys of a namespace that the child makes from its own;
+// it is gone when that has been answered. It is no baseline.
+type Offspring struct{}
 
 // Perturb asks for each key to be moved off its value and off the observers'.
 type Perturb struct {

@@ -30,6 +30,8 @@ type runFlags struct {
 	settle, deadline     time.Duration
 	root                 string
 	logFormat, logLevel  string
+
+	writeHost, yes bool
 }
 
 // register adds the flags that all kinds of runs have.
@@ -104,6 +106,8 @@ func (f *runFlags) options() parent.Options {
 	return parent.Options{
 		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude,
 		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
+
+		WriteHost: f.writeHost,
 	}
 }
 

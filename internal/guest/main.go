@@ -224,6 +224,8 @@ func (g *life) options() parent.Options {
 		},
 		Writing: g.writing,
 		Found:   func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
+
+		WriteHost: g.order.WriteHost,
 	}
 }
 

@@ -45,6 +45,8 @@ type Run struct {
 	// LogLevel is the least to log (zerolog's names).
 	LogLevel string `json:"log_level"`
 	RunID    string `json:"run_id"`
+
+	WriteHost bool `json:"write_host,omitempty"`
 }
 
 // Message is one of a guest's: exactly one field is set.

@@ -114,6 +114,9 @@ type Counts struct {
 	// Perturbed is the writable keys for which a write took effect.
 	Perturbed int             `json:"perturbed"`
 	Verdicts  map[Verdict]int `json:"verdicts"`
+	// Creation counts the keys by where namespaces have their values from, as long
+	// as the host's devconf_inherit_init_net is what it was found to be.
+	Creation map[Creation]int `json:"creation,omitempty"`
 }
 
 // Verdict is what the run concluded about one key.
@@ -156,6 +159,10 @@ type Key struct {
 	Restless bool              `json:"restless"`
 	Host     *View             `json:"host"`
 	Writers  map[string]Writer `json:"writers"`
+	// Creation says where a namespace has its value from, by the host's value of
+	// devconf_inherit_init_net, or for "*" where that makes no difference.
+	Creation     map[string]Creation `json:"creation,omitempty"`
+	CreationFrom map[string]Origin   `json:"creation_from,omitempty"`
 }
 
 // Change is a key's state before and after; both null where it was absent.

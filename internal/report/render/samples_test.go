@@ -157,6 +157,12 @@ func inVM() *report.Report {
 		{Name: "x25", LoadedBy: report.LoadedByUs, Error: "EPERM"},
 		{Name: "tcp_vegas", LoadedBy: report.LoadedByKernel, AfterWrite: "net/ipv4/tcp_congestion_control"},
 	}
+	r.Counts.Creation = map[report.Creation]int{report.CreationDerived: 1, report.CreationInherited: 412, report.CreationShared: 2}
+	r.Keys[0].Creation = map[string]report.Creation{report.AnyDevconf: report.CreationShared}
+	r.Keys[1].Creation = map[string]report.Creation{report.AnyDevconf: report.CreationDerived}
+	r.Keys[1].CreationFrom = map[string]report.Origin{report.AnyDevconf: {Namespace: report.FromCreator, Keys: []string{"net/a", "net/b.1"}}}
+	r.Keys[2].Creation = map[string]report.Creation{"0": report.CreationInherited, "1": report.CreationInherited, "2": report.CreationDefault, "3": report.CreationInherited}
+	r.Keys[2].CreationFrom = map[string]report.Origin{"0": {Namespace: report.FromHost}, "1": {Namespace: report.FromHost}, "3": {Namespace: report.FromCreator}}
 	r.KernelMessages = []report.KernelMessage{
 		{Text: "x25: loading out-of-tree module taints kernel.", Phase: "modules"},
 		{Text: "WARNING: CPU: 0 PID: 77 at net/sysctl_net.c:155 ensure_safe_net_sysctl+0x0/0x0", Phase: "forward", AfterWrite: "net/ipv4/conf/eth0.100/x"},
