@@ -75,6 +75,8 @@ func (s *server) serve(req protocol.Request) error {
 		return s.replay(req.Replay)
 	case req.Sweep != nil:
 		return s.sweep()
+	case req.Look != nil:
+		return s.look(req.Look)
 	case req.Offspring != nil:
 		return s.offspring()
 	}
@@ -90,6 +92,17 @@ func (s *server) survey() error {
 		return err
 	}
 	return sendEntries(s.sweeper.Baseline(), s.conn.Send)
+}
+
+// look answers with some keys; one that is absent has that as its state.
+func (s *server) look(l *protocol.Look) error {
+	snap := make(sysctl.Snapshot, 0, len(l.Keys))
+	for _, b := range l.Keys {
+		k := sysctl.Key(b)
+		mode, _ := s.tree.Mode(k) // absent ones have none
+		snap = append(snap, sysctl.Entry{Key: k, Mode: mode, State: s.tree.Read(k)})
+	}
+	return sendEntries(snap, s.conn.Send)
 }
 
 func (s *server) sweep() error {

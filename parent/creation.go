@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // devconf says what devices' settings in a new namespace start with (ip-sysctl.rst):
@@ -42,6 +45,8 @@ type creation struct {
 	trials int
 	// searched is how many of them went into searches for several causes.
 	searched int
+	// devices is those of the host of which keys were written.
+	devices map[string]bool
 	// keptBefore is how many host keys were not put back when fresh was looked at.
 	keptBefore int
 }
@@ -57,7 +62,7 @@ func (r *run) findCreations(ctx context.Context) error {
 		return nil
 	}
 	r.creations, r.kept = map[sysctl.Key]map[string]origin{}, map[sysctl.Key]string{}
-	c := &creation{run: r, causes: map[sysctl.Key]sysctl.Key{}}
+	c := &creation{run: r, causes: map[sysctl.Key]sysctl.Key{}, devices: map[string]bool{}}
 	err := c.all(ctx)
 	if c.existing != nil {
 		c.existing.abandon()
@@ -67,6 +72,9 @@ func (r *run) findCreations(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if list := slices.Sorted(maps.Keys(c.devices)); len(list) > 0 && !c.o.AllowOneWay {
+		c.warn("devices whose own keys were written on the host no longer follow conf/default there: %s", strings.Join(list, ", "))
 	}
 	c.log.Info().Str("phase", string(PhaseHost)).Int("keys", len(r.creations)).Int("trials", c.trials).Msg("creations found")
 	// Its values may have been shared ones: what it has noticed is no leak.
@@ -144,23 +152,47 @@ func (c *creation) inMode(ctx context.Context, again bool) error {
 
 // look makes a fresh namespace what new ones are compared with.
 func (c *creation) look(ctx context.Context) error {
-	s, err := c.newborn(ctx)
+	s, err := c.newborn(ctx, nil)
 	if err == nil {
 		c.fresh = s.Map()
 	}
 	return err
 }
 
-// newborn is what there is in a namespace that is made now.
-func (c *creation) newborn(ctx context.Context) (sysctl.Snapshot, error) {
+// newborn is what there is in a namespace that is made now; only of some keys, or
+// of all where none are named.
+func (c *creation) newborn(ctx context.Context, keys []sysctl.Key) (sysctl.Snapshot, error) {
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
-	s, err := c.startSurveyed(ctx, RoleLater)
+	born, err := c.start(ctx, RoleLater)
 	if err != nil {
 		return nil, err
 	}
-	return s[0].base, s[0].client.quit()
+	defer born.abandon()
+	var s sysctl.Snapshot
+	if keys == nil {
+		s, err = born.survey()
+	} else {
+		s, err = born.look(keys)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, born.quit()
+}
+
+// look asks for some keys, which must be sorted.
+func (c *client) look(keys []sysctl.Key) (sysctl.Snapshot, error) {
+	m := &protocol.Look{Keys: make([]protocol.Bytes, len(keys))}
+	for i, k := range keys {
+		m.Keys[i] = protocol.Bytes(k)
+	}
+	s, err := c.entries("look", protocol.Request{Look: m})
+	if err == nil && len(s) != len(keys) {
+		err = c.fail("look", fmt.Errorf("%d of %d keys were answered", len(s), len(keys)))
+	}
+	return s, err
 }
 
 // possibleModes is the values of devconf, the present one first.

@@ -72,7 +72,7 @@ func (c *creation) writeBatch(ctx context.Context, keys []hostKey) (deferred []h
 		}
 	}
 	if len(b.writes) > 0 {
-		b.seen, err = c.see(ctx, true)
+		b.seen, err = c.see(ctx, true, c.concerned())
 		c.batches = append(c.batches, b)
 	}
 	if err := errors.Join(err, c.putBack()); err != nil {
@@ -92,7 +92,9 @@ func (c *creation) doubt(ctx context.Context, b *hostBatch) error {
 	if len(idle) == 0 || len(idle) == len(b.writes) {
 		return nil
 	}
-	s, err := c.again(ctx, idle, len(b.seen.live) > 0)
+	keys := keysOf(b.writes)
+	slices.Sort(keys)
+	s, err := c.again(ctx, idle, len(b.seen.live) > 0, keys)
 	for _, w := range b.writes {
 		b.odd[w.key] = s.changed(w.key)
 	}
@@ -101,6 +103,9 @@ func (c *creation) doubt(ctx context.Context, b *hostBatch) error {
 
 // move tries values until the host's key is not as it was.
 func (c *creation) move(h hostKey) (write, bool) {
+	if device, _ := deviceOf(h.key); kindOf(h.key) == ofDevice {
+		c.devices[device] = true
+	}
 	for _, v := range h.candidates {
 		w := write{key: h.key, value: v, before: c.host.Look(h.key)}
 		w.errno = sysctl.Errno(c.m.Host().Write(h.key, v))
@@ -111,9 +116,9 @@ func (c *creation) move(h hostKey) (write, bool) {
 	return write{}, false
 }
 
-// again makes writes once more, sees what comes of them (in a namespace that
-// exists only if asked to), and puts the host back.
-func (c *creation) again(ctx context.Context, ws []write, live bool) (sighting, error) {
+// again makes writes once more, sees what comes of them to some keys (in a
+// namespace that exists only if asked to), and puts the host back.
+func (c *creation) again(ctx context.Context, ws []write, live bool, keys []sysctl.Key) (sighting, error) {
 	c.trials++
 	if err := stopped(ctx); err != nil {
 		return sighting{}, err
@@ -122,25 +127,34 @@ func (c *creation) again(ctx context.Context, ws []write, live bool) (sighting, 
 	for _, w := range ws {
 		_ = c.m.Host().Write(w.key, w.value) // as before: what is seen counts
 	}
-	s, err := c.see(ctx, live)
+	s, err := c.see(ctx, live, keys)
 	if len(ws) > 0 {
 		err = errors.Join(err, c.putBack())
 	}
 	return s, err
 }
 
-// see looks at the host and at others.
-func (c *creation) see(ctx context.Context, live bool) (s sighting, err error) {
+// concerned is the keys that depend on the mode, sorted; nil for all in the first.
+func (c *creation) concerned() []sysctl.Key {
+	if c.mode == c.devconfs[0] {
+		return nil
+	}
+	return slices.DeleteFunc(sortedKeys(c.fresh), func(k sysctl.Key) bool { return !ofDevices(k) })
+}
+
+// see looks at some keys, or all, of a new namespace, and for live effects at the
+// existing one and the host.
+func (c *creation) see(ctx context.Context, live bool, keys []sysctl.Key) (s sighting, err error) {
 	if live {
 		if s.live, err = c.lively(); err != nil {
 			return s, err
 		}
 	}
-	born, err := c.newborn(ctx)
+	born, err := c.newborn(ctx, keys)
 	if err != nil {
 		return s, err
 	}
-	s.born = c.differences(c.fresh, born)
+	s.born = c.differences(c.fresh, born, keys == nil)
 	if live {
 		off, err := c.hostOff()
 		if err != nil {
@@ -166,17 +180,18 @@ func (c *creation) lively() (map[sysctl.Key]sysctl.State, error) {
 	return live, err
 }
 
-// differences is what is in a snapshot that is not so in another.
-func (c *creation) differences(from map[sysctl.Key]sysctl.Entry, s sysctl.Snapshot) map[sysctl.Key]sysctl.State {
+// differences is what is in a snapshot that is not so in another. Keys that only
+// the other has are different if the snapshot is the whole of its namespace.
+func (c *creation) differences(from map[sysctl.Key]sysctl.Entry, s sysctl.Snapshot, whole bool) map[sysctl.Key]sysctl.State {
 	out := map[sysctl.Key]sysctl.State{}
 	now := s.Map()
 	for _, e := range s {
-		if old, ok := from[e.Key]; (!ok || old.State != e.State) && !c.ignored(e.Key) {
+		if stateIn(from, e.Key) != e.State && !c.ignored(e.Key) {
 			out[e.Key] = e.State
 		}
 	}
 	for k := range from {
-		if _, ok := now[k]; !ok && !c.ignored(k) {
+		if _, ok := now[k]; !ok && whole && !c.ignored(k) {
 			out[k] = sysctl.Absent
 		}
 	}

@@ -122,7 +122,7 @@ func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key,
 		return nil
 	}
 	live := slices.ContainsFunc(open, func(k sysctl.Key) bool { _, ok := b.seen.live[k]; return ok })
-	sham, err := c.again(ctx, nil, live)
+	sham, err := c.again(ctx, nil, live, open)
 	if err != nil {
 		return err
 	}
@@ -132,8 +132,9 @@ func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key,
 		}
 		return sham.changed(k)
 	})
+	asked := slices.Clone(open)
 	shows := func(some []write) ([]sysctl.Key, error) {
-		s, err := c.again(ctx, some, live)
+		s, err := c.again(ctx, some, live, asked)
 		return slices.DeleteFunc(slices.Clone(open), func(k sysctl.Key) bool { return !s.changed(k) }), err
 	}
 	found, err := bisect.Singles(b.writes, open, shows)

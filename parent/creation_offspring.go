@@ -46,7 +46,7 @@ func (c *creation) creators(ctx context.Context, again bool) error {
 	if err := errors.Join(w.quit(), c.leaked(ctx)); err != nil {
 		return err
 	}
-	changed := c.differences(unwritten, born)
+	changed := c.differences(unwritten, born, true)
 	found, err := c.causesIn(ctx, ws, unwritten, sortedKeys(changed))
 	if err != nil {
 		return err
@@ -185,7 +185,7 @@ func (c *creation) bearAgain(ctx context.Context, ws []write, unwritten map[sysc
 	if err != nil {
 		return nil, err
 	}
-	return c.differences(unwritten, born), errors.Join(w.quit(), c.leaked(ctx))
+	return c.differences(unwritten, born, true), errors.Join(w.quit(), c.leaked(ctx))
 }
 
 // leaked puts the host back if something in a creating namespace has changed it.

@@ -16,6 +16,7 @@ type Request struct {
 	Quit    *Quit    `json:"quit,omitempty"`
 
 	Offspring *Offspring `json:"offspring,omitempty"`
+	Look      *Look      `json:"look,omitempty"`
 }
 
 // Reply is a message from the child: exactly one field is set.
@@ -42,7 +43,7 @@ type Hello struct {
 // baseline of its sweeps.
 type Survey struct{}
 
-// Entries is a part of a survey, in key order. It answers offspring, too.
+// Entries is a part of a survey, in key order. It answers look and offspring, too.
 type Entries struct {
 	Entries []Entry `json:"entries"`
 }
@@ -52,6 +53,11 @@ type Entry struct {
 	Key   Bytes  `json:"key"`
 	Mode  uint32 `json:"mode"`
 	State State  `json:"state"`
+}
+
+// Look asks for some keys, in key order. They are no baseline.
+type Look struct {
+	Keys []Bytes `json:"keys"`
 }
 
 // Offspring asks for all keys of a namespace that the child makes from its own;
