@@ -66,7 +66,7 @@ func TestWriteHost(t *testing.T) {
 		if k.Key == "net/core/somaxconn" && k.Creation[report.AnyDevconf] != report.CreationDefault {
 			t.Errorf("%s: %v", k.Key, k.Creation) // netns_core_table, net/core/sysctl_net_core.c
 		}
-		// tcp_set_hashinfo, net/ipv4/tcp_ipv4.c, 6.2 on
+		// tcp_set_hashinfo, net/ipv4/tcp_ipv4.c, 6.1 on
 		if from := k.CreationFrom[report.AnyDevconf]; k.Key == "net/ipv4/tcp_ehash_entries" &&
 			(k.Creation[report.AnyDevconf] != report.CreationDerived || from.Namespace != report.FromCreator || !slices.Equal(from.Keys, []string{"net/ipv4/tcp_child_ehash_entries"})) {
 			t.Errorf("%s: %v from %+v", k.Key, k.Creation, k.CreationFrom)

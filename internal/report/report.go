@@ -70,7 +70,8 @@ type NotRestored struct {
 	Change
 	Why string `json:"why"`
 	// OneWay tells that this is the effect of a one-way leak, so the finding
-	// itself and no failure of the run. Conclude sets it.
+	// itself, or what a run that may do so has written on the host: no failure of
+	// the run. Conclude sets the former.
 	OneWay bool `json:"one_way"`
 }
 
