@@ -16,10 +16,9 @@ import (
 
 // devconf says what devices' settings in a new namespace start with (ip-sysctl.rst):
 // everything about them is asked once for each of its values.
-const (
-	devconf    sysctl.Key = "net/core/devconf_inherit_init_net"
-	devconfMax            = 3
-)
+const devconf sysctl.Key = "net/core/devconf_inherit_init_net"
+
+const devconfMax = 3 // what a kernel does not know it refuses
 
 // origin is where new namespaces have the value of a key from.
 type origin struct {
