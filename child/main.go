@@ -56,8 +56,8 @@ func run(build string, log *zerolog.Logger) error {
 		}
 		tree = marked{tree, marks}
 	}
-	tree = passing{tree, proc, os.NewFile(fdSocket, "socket")}
-	return Serve(tree, hello, requests, replies, *log)
+	here := fertile{passing{tree, proc, os.NewFile(fdSocket, "socket")}, os.Args[2]}
+	return Serve(here, hello, requests, replies, *log)
 }
 
 // NetNS is the inode of the calling process's network namespace (namespaces(7)).

@@ -85,6 +85,10 @@ func (s *server) serve(req protocol.Request) error {
 		return s.devices(req.Devices)
 	case req.Pass != nil:
 		return s.pass(req.Pass)
+	case req.Look != nil:
+		return s.look(req.Look)
+	case req.Offspring != nil:
+		return s.offspring()
 	}
 	return nil // quit
 }
@@ -97,17 +101,18 @@ func (s *server) survey() error {
 	if s.sweeper, err = sysctl.NewSweeper(s.tree); err != nil {
 		return err
 	}
-	m, size := &protocol.Entries{}, 0
-	for _, e := range s.sweeper.Baseline() {
-		m.Entries = append(m.Entries, protocol.Entry{Key: protocol.Bytes(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)})
-		if size += len(e.Key) + len(e.State.Value); size > messageBytes {
-			if err := s.conn.Send(protocol.Reply{Entries: m}); err != nil {
-				return err
-			}
-			m, size = &protocol.Entries{}, 0
-		}
+	return sendEntries(s.sweeper.Baseline(), s.conn.Send)
+}
+
+// look answers with some keys; one that is absent has that as its state.
+func (s *server) look(l *protocol.Look) error {
+	snap := make(sysctl.Snapshot, 0, len(l.Keys))
+	for _, b := range l.Keys {
+		k := sysctl.Key(b)
+		mode, _ := s.tree.Mode(k) // absent ones have none
+		snap = append(snap, sysctl.Entry{Key: k, Mode: mode, State: s.tree.Read(k)})
 	}
-	return s.conn.Send(protocol.Reply{Entries: m})
+	return sendEntries(snap, s.conn.Send)
 }
 
 func (s *server) sweep() error {

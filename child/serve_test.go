@@ -145,6 +145,42 @@ func TestPanicIsAFailure(t *testing.T) {
 	}
 }
 
+// bearing is a tree from which another namespace can be made, if with an error.
+type bearing struct {
+	sysctl.Tree
+	born protocol.Entries
+	err  error
+}
+
+func (b bearing) Offspring(pass func(*protocol.Entries) error) error {
+	return errors.Join(pass(&b.born), b.err)
+}
+
+func TestOffspring(t *testing.T) {
+	tree := fixture(t, map[string]string{"net/a": "1"})
+	born := protocol.Entries{Entries: []protocol.Entry{{Key: "net/a", Mode: 0o644, State: protocol.State{Value: "2"}}}}
+	for _, tc := range []struct {
+		tree    sysctl.Tree
+		failure string
+	}{
+		{bearing{tree, born, nil}, ""},
+		{bearing{tree, born, unix.ENOSPC}, "no space left"},
+		{tree, "no namespace can be made"},
+	} {
+		conn, hangUp, ended := talk(t, tc.tree)
+		got := ask(t, conn, protocol.Request{Offspring: &protocol.Offspring{}})
+		last := got[len(got)-1]
+		if tc.failure == "" && (len(got) != 2 || got[0].Entries == nil || got[0].Entries.Entries[0].State.Value != "2" || last.Done == nil) {
+			t.Errorf("offspring: %+v", got)
+		}
+		if tc.failure != "" && (last.Failed == nil || !strings.Contains(last.Failed.Err().Error(), tc.failure)) {
+			t.Errorf("%s: %+v", tc.failure, got)
+		}
+		hangUp()
+		<-ended
+	}
+}
+
 func TestGarbageEndsTheChild(t *testing.T) {
 	requests, toChild := io.Pipe()
 	ended := make(chan error, 1)

@@ -143,10 +143,15 @@ func (c *client) fail(what string, err error) error {
 
 // survey asks for all keys and makes them the baseline of the child's sweeps.
 func (c *client) survey() (sysctl.Snapshot, error) {
+	return c.entries("survey", protocol.Request{Survey: &protocol.Survey{}})
+}
+
+// entries collects the keys that answer a request, in their order.
+func (c *client) entries(what string, req protocol.Request) (sysctl.Snapshot, error) {
 	var s sysctl.Snapshot
-	err := c.call("survey", protocol.Request{Survey: &protocol.Survey{}}, func(r protocol.Reply) error {
+	err := c.call(what, req, func(r protocol.Reply) error {
 		if r.Entries == nil {
-			return errors.New("the answer to a survey has no entries")
+			return fmt.Errorf("the answer to a request for %s has no entries", what)
 		}
 		for _, e := range r.Entries.Entries {
 			k := sysctl.Key(e.Key)
@@ -154,7 +159,7 @@ func (c *client) survey() (sysctl.Snapshot, error) {
 				return err
 			}
 			if len(s) > 0 && k <= s[len(s)-1].Key {
-				return fmt.Errorf("survey is out of order at %s", k)
+				return fmt.Errorf("%s is out of order at %s", what, k)
 			}
 			s = append(s, sysctl.Entry{Key: k, Mode: fileMode(e.Mode), State: e.State.State()})
 		}

@@ -196,6 +196,9 @@ func (r *run) lastLook() error {
 
 // whyStuck says why a host key keeps the value that a leak gave it.
 func (r *run) whyStuck(k sysctl.Key) string {
+	if why, ours := r.kept[k]; ours {
+		return why
+	}
 	if r.denied[k] {
 		return "it cannot be undone in a namespace, and on the host only root may do it"
 	}

@@ -18,6 +18,8 @@ const (
 	RoleSibling    Role = "sibling"
 	RoleControl    Role = "control"
 	RoleLater      Role = "later"
+	// RoleCreator makes namespaces of its own.
+	RoleCreator Role = "creator"
 )
 
 // Machine is what a run happens on: the real one is Linux, tests bring others.

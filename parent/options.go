@@ -62,6 +62,10 @@ type Options struct {
 	// Descriptors also reads and writes, from the host's namespace, through
 	// descriptors that the last writer opened.
 	Descriptors bool
+
+	// WriteHost also writes the host's keys, after all writers, to find out what
+	// other namespaces take over from it.
+	WriteHost bool
 }
 
 // The defaults of Options.
@@ -107,6 +111,7 @@ const (
 	PhaseForward Phase = "forward"
 	PhaseReverse Phase = "reversed"
 	PhaseValues  Phase = "values" // thorough: every value, and each where all others are moved
+	PhaseHost    Phase = "host"
 	PhaseRestore Phase = "restore"
 	PhaseReport  Phase = "report"
 	// PhaseDescriptors comes after the last PhaseReverse.

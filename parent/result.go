@@ -41,6 +41,7 @@ func (r *run) report(reached Phase) *report.Report {
 		rep.Unconfirmed = append(rep.Unconfirmed, e)
 	}
 	r.reportKeys(rep)
+	r.reportCreations(rep)
 	if r.o.DryRun {
 		rep.Plan = r.reportPlan()
 	}

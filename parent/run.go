@@ -62,6 +62,10 @@ type run struct {
 	throughs  []write // what was written through descriptors
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
 	exhausted, aborted bool
+
+	creations map[sysctl.Key]map[string]origin // by key and mode: see creation.go
+	devconfs  []string                         // the modes that were tried
+	kept      map[sysctl.Key]string            // host keys that we wrote and could not put back, with why
 }
 
 // foreign is an effect that no write explains.
@@ -119,7 +123,13 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.descriptors(ctx)
+	if err := r.descriptors(ctx); err != nil {
+		return err
+	}
+	if r.o.WriteHost && !r.o.DryRun {
+		return r.findCreations(ctx)
+	}
+	return nil
 }
 
 // write gives everything in the plan to a writer, forward and in reverse.

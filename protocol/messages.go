@@ -16,6 +16,9 @@ type Request struct {
 	Quit    *Quit    `json:"quit,omitempty"`
 	Devices *Devices `json:"devices,omitempty"`
 	Pass    *Pass    `json:"pass,omitempty"`
+
+	Offspring *Offspring `json:"offspring,omitempty"`
+	Look      *Look      `json:"look,omitempty"`
 }
 
 // Reply is a message from the child: exactly one field is set.
@@ -44,7 +47,7 @@ type Hello struct {
 // baseline of its sweeps.
 type Survey struct{}
 
-// Entries is a part of a survey, in key order.
+// Entries is a part of a survey, in key order. It answers look and offspring, too.
 type Entries struct {
 	Entries []Entry `json:"entries"`
 }
@@ -55,6 +58,15 @@ type Entry struct {
 	Mode  uint32 `json:"mode"`
 	State State  `json:"state"`
 }
+
+// Look asks for some keys, in key order. They are no baseline.
+type Look struct {
+	Keys []Bytes `json:"keys"`
+}
+
+// Offspring asks for all keys of a namespace that the child makes from its own;
+// it is gone when that has been answered. It is no baseline.
+type Offspring struct{}
 
 // Perturb asks for each key to be moved off its value and off the observers'.
 type Perturb struct {

@@ -35,6 +35,8 @@ type runFlags struct {
 	observe              observed
 	devices              deviceKinds
 	descriptors          bool
+
+	writeHost, yes bool
 }
 
 // register adds the flags that all kinds of runs have.
@@ -121,6 +123,8 @@ func (f *runFlags) options() parent.Options {
 		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
 		Thorough:    f.thorough,
 		Descriptors: f.descriptors,
+
+		WriteHost: f.writeHost,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 func init() {
 	reexec.Register(child.Entry, func() { child.Main(build()) })
 	reexec.Register(child.DrainEntry, child.DrainMain)
+	reexec.Register(child.OffspringEntry, child.OffspringMain)
 	reexec.Register(guest.ModprobePath, func() { os.Exit(guest.Modprobe(os.Args)) })
 }
 

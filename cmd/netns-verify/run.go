@@ -36,10 +36,15 @@ put back afterwards, and the report says what could not be.`,
 			if f.root == "" {
 				return errors.New("--root must not be empty")
 			}
+			if err := f.agreed(os.Stdin, stderr); err != nil {
+				return err
+			}
 			return ended{newSession(f, args, stdout, stderr).run()}
 		},
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.root, "root", sysctl.ProcRoot, "sysctl `DIR`, such as a tree of files for a try")
+	cmd.Flags().BoolVar(&f.writeHost, "write-host", false, "also write the host's keys, and see which namespaces take them over (as root)")
+	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "agree to --write-host without being asked")
 	return cmd
 }

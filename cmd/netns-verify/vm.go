@@ -75,7 +75,7 @@ func (f *vmFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.keepConsole, "keep-console", "", "write what the kernels write to their console to `FILE`")
 	fs.IntVar(&f.jobs, "jobs", 1, "kernels at a time")
 	f.runFlags.register(cmd)
-	f.allowOneWay = true // nothing outlives the machine
+	f.allowOneWay, f.writeHost = true, true // nothing outlives the machine
 	f.thorough, f.descriptors = true, true
 	for _, flag := range []string{"allow-one-way", "descriptors", "thorough"} {
 		cmd.Flags().Lookup(flag).DefValue = "true"

@@ -89,7 +89,7 @@ func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Re
 		return r, err
 	}
 	order := k.order()
-	order.Include, order.Exclude = nil, nil
+	order.Include, order.Exclude, order.WriteHost = nil, nil, false
 	for _, l := range r.Leaks {
 		if !oneWay(l) || len(l.Evidence.Candidates) > 0 {
 			continue
@@ -161,6 +161,8 @@ func (k *kernelSession) order() guestlink.Run {
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
 		Thorough: o.Thorough, Descriptors: o.Descriptors, Devices: k.f.deviceKinds(), Observe: k.f.observe.Kinds,
 		LogLevel: k.log.GetLevel().String(), RunID: k.id,
+
+		WriteHost: o.WriteHost,
 	}
 	for _, w := range o.Writers {
 		r.Writers = append(r.Writers, string(w))

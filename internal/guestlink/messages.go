@@ -53,6 +53,8 @@ type Run struct {
 	Devices []string `json:"devices,omitempty"`
 	// Descriptors is parent.Options.Descriptors.
 	Descriptors bool `json:"descriptors"`
+
+	WriteHost bool `json:"write_host,omitempty"`
 }
 
 // Message is one of a guest's: exactly one field is set.

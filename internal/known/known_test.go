@@ -105,3 +105,17 @@ func TestTablesAreSound(t *testing.T) {
 		check(keys{l.Key})
 	}
 }
+
+func TestWriteOnce(t *testing.T) {
+	for k, why := range writeOnce {
+		if err := k.Check(); err != nil || !strings.Contains(why, ".c") {
+			t.Errorf("%q: %v, source %q", k, err, why)
+		}
+		if _, leaks := OneWay(k); leaks || !WriteOnce(k) {
+			t.Errorf("%q is write-once: %v, and leaks: %v", k, WriteOnce(k), leaks)
+		}
+	}
+	if WriteOnce("net/core/somaxconn") {
+		t.Error("somaxconn is said to be write-once")
+	}
+}

@@ -72,7 +72,8 @@ type NotRestored struct {
 	Change
 	Why string `json:"why"`
 	// OneWay tells that this is the effect of a one-way leak, so the finding
-	// itself and no failure of the run. Conclude sets it.
+	// itself, or what a run that may do so has written on the host: no failure of
+	// the run. Conclude sets the former.
 	OneWay bool `json:"one_way"`
 }
 
@@ -124,6 +125,9 @@ type Counts struct {
 	// Descriptors is the keys that were written through a descriptor that the
 	// writer had opened.
 	Descriptors int `json:"descriptors,omitempty"`
+	// Creation counts the keys by where namespaces have their values from, as long
+	// as the host's devconf_inherit_init_net is what it was found to be.
+	Creation map[Creation]int `json:"creation,omitempty"`
 }
 
 // Verdict is what the run concluded about one key.
@@ -166,6 +170,10 @@ type Key struct {
 	Restless bool              `json:"restless"`
 	Host     *View             `json:"host"`
 	Writers  map[string]Writer `json:"writers"`
+	// Creation says where a namespace has its value from, by the host's value of
+	// devconf_inherit_init_net, or for "*" where that makes no difference.
+	Creation     map[string]Creation `json:"creation,omitempty"`
+	CreationFrom map[string]Origin   `json:"creation_from,omitempty"`
 }
 
 // Change is a key's state before and after; both null where it was absent.

@@ -165,6 +165,12 @@ func inVM() *report.Report {
 	r.Run.Observe, r.Counts.Watched = []string{"net", "sys", "proc", "modules"}, 1300
 	r.Leaks[0].Effects = append(r.Leaks[0].Effects, report.Effect{Observer: "host", Kind: report.KindAppeared, What: report.WhatModule,
 		Key: "tcp_vegas", Change: report.Change{After: text("loaded")}})
+	r.Counts.Creation = map[report.Creation]int{report.CreationDerived: 1, report.CreationInherited: 412, report.CreationShared: 2}
+	r.Keys[0].Creation = map[string]report.Creation{report.AnyDevconf: report.CreationShared}
+	r.Keys[1].Creation = map[string]report.Creation{report.AnyDevconf: report.CreationDerived}
+	r.Keys[1].CreationFrom = map[string]report.Origin{report.AnyDevconf: {Namespace: report.FromCreator, Keys: []string{"net/a", "net/b.1"}}}
+	r.Keys[2].Creation = map[string]report.Creation{"0": report.CreationInherited, "1": report.CreationInherited, "2": report.CreationDefault, "3": report.CreationInherited}
+	r.Keys[2].CreationFrom = map[string]report.Origin{"0": {Namespace: report.FromHost}, "1": {Namespace: report.FromHost}, "3": {Namespace: report.FromCreator}}
 	r.KernelMessages = []report.KernelMessage{
 		{Text: "sysctl net/ipv4/conf/eth0.100/x: data points to kernel global data: x", Phase: "survey", Key: "net/ipv4/conf/eth0.100/x"},
 		{Text: "x25: loading out-of-tree module taints kernel.", Phase: "modules"},

@@ -37,6 +37,7 @@ func (p *page) summary(r *report.Report) {
 	} else {
 		p.field("keys", fmt.Sprintf("%s, %d of them written with effect", keys, c.Perturbed))
 		p.verdicts(c)
+		p.creations(c)
 		p.field("run", fmt.Sprintf("%s, %s, %s, %.1f s", plural(r.Run.Passes, "pass"),
 			plural(r.Run.Batches, "batch"), plural(r.Run.Replays, "replay"), float64(r.Run.DurationMS)/1000))
 		if r.VM == nil { // such a machine is gone

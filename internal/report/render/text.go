@@ -273,6 +273,9 @@ func (p *page) keys(r *report.Report, o Options) {
 			s += " (restless)"
 		}
 		p.WriteString("  " + s + "\n")
+		if from := creation(k); from != "" {
+			p.lines(strings.Repeat(" ", 14), 14, 16, from)
+		}
 		for _, name := range slices.Sorted(maps.Keys(k.Writers)) {
 			for _, a := range k.Writers[name].Attempts {
 				p.lines(strings.Repeat(" ", 14), 14, 16, outcome(a, o)+by(name))

@@ -1,0 +1,248 @@
+package simkernel
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// values is what one namespace has.
+type values map[sysctl.Key]string
+
+// inheritKey is a key of a family: what new namespaces have of it.
+type inheritKey struct {
+	host, child string // at first; no value: absent
+	childMode   fs.FileMode
+	shared      bool
+	// birth is the value in a new namespace, of which self has what comes before it
+	// in the list; nil for child.
+	birth func(host, creator, self values) string
+	// once takes no second value.
+	once bool
+	// restless moves whenever the host is listed.
+	restless bool
+}
+
+// family is a machine of which only that is simulated that a namespace has from
+// others. Nothing leaks.
+type family struct {
+	names []sysctl.Key // in the order of birth
+	keys  map[sysctl.Key]inheritKey
+	modes int // of devconf_inherit_init_net
+
+	mu       sync.Mutex
+	host     values
+	explicit map[sysctl.Key]bool // device keys of the host that do not follow default any more
+	written  map[sysctl.Key]int  // how often on the host
+	lists    int
+	live     int
+	starts   int
+	started  func(n int) // may be nil
+}
+
+// hostMark is in the host's values and in no others.
+const hostMark sysctl.Key = ""
+
+const devconfKey = "net/core/devconf_inherit_init_net"
+
+func newFamily(modes int) *family {
+	return &family{
+		keys: map[sysctl.Key]inheritKey{}, host: values{}, modes: modes,
+		explicit: map[sysctl.Key]bool{}, written: map[sysctl.Key]int{},
+	}
+}
+
+func (f *family) add(name sysctl.Key, k inheritKey) {
+	if k.childMode == 0 {
+		k.childMode = 0o644
+	}
+	f.names = append(f.names, name)
+	f.keys[name] = k
+	if k.host != "" {
+		f.host[name] = k.host
+	}
+}
+
+// bear makes what a new namespace has. The caller holds the lock.
+func (f *family) bear(creator values) values {
+	self := values{}
+	for _, name := range f.names {
+		k := f.keys[name]
+		switch {
+		case k.child == "":
+		case k.birth != nil:
+			self[name] = k.birth(f.host, creator, self)
+		default:
+			self[name] = k.child
+		}
+	}
+	return self
+}
+
+// kin is the tree of one namespace.
+type kin struct {
+	f  *family
+	is values
+}
+
+var _ child.Fertile = kin{}
+
+func (t kin) onHost() bool { _, ok := t.is[hostMark]; return ok }
+
+func (t kin) List() ([]sysctl.Key, error) {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	if t.onHost() {
+		t.f.lists++
+	}
+	keys := slices.Sorted(maps.Keys(t.is))
+	return slices.DeleteFunc(keys, func(k sysctl.Key) bool { return k == hostMark }), nil
+}
+
+func (t kin) Mode(k sysctl.Key) (fs.FileMode, error) {
+	if t.Read(k) == sysctl.Absent {
+		return 0, pathError("stat", k, syscall.ENOENT)
+	}
+	if t.onHost() {
+		return 0o644, nil
+	}
+	return t.f.keys[k].childMode, nil
+}
+
+func (t kin) Read(k sysctl.Key) sysctl.State {
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	v, ok := t.is[k]
+	switch {
+	case !ok:
+		return sysctl.Absent
+	case t.f.keys[k].shared:
+		v = t.f.host[k]
+	case t.f.keys[k].restless && t.onHost():
+		v = strconv.Itoa(t.f.lists)
+	}
+	return sysctl.State{Value: v}
+}
+
+func (t kin) Write(k sysctl.Key, v string) error {
+	mode, err := t.Mode(k)
+	if err != nil || mode&0o222 == 0 {
+		return cmpError(err, pathError("open", k, syscall.EACCES))
+	}
+	n, err := strconv.Atoi(v)
+	t.f.mu.Lock()
+	defer t.f.mu.Unlock()
+	if err != nil || n < 0 || k == devconfKey && n >= t.f.modes {
+		return pathError("write", k, syscall.EINVAL)
+	}
+	if !t.onHost() {
+		t.is[k] = v
+		return nil
+	}
+	if t.f.written[k]++; t.f.keys[k].once && t.f.written[k] > 1 {
+		return pathError("write", k, syscall.EPERM)
+	}
+	t.is[k] = v
+	t.f.explicit[k] = true
+	if before, after, ok := strings.Cut(string(k), "/default/"); ok { // devices follow
+		if lo := sysctl.Key(before + "/lo/" + after); !t.f.explicit[lo] && t.is[lo] != "" {
+			t.is[lo] = v
+		}
+	}
+	return nil
+}
+
+func cmpError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func (t kin) Keep() sysctl.Reader { return kinReader{t} }
+
+type kinReader struct{ kin }
+
+func (kinReader) Close() error { return nil }
+
+// Offspring implements child.Fertile.
+func (t kin) Offspring(pass func(*protocol.Entries) error) error {
+	t.f.mu.Lock()
+	born := kin{t.f, t.f.bear(t.is)}
+	t.f.mu.Unlock()
+	s, err := sysctl.Survey(born, born.Keep())
+	if err != nil {
+		return err
+	}
+	m := &protocol.Entries{}
+	for _, e := range s {
+		m.Entries = append(m.Entries, protocol.Entry{Key: protocol.Bytes(e.Key), Mode: uint32(e.Mode), State: protocol.FromState(e.State)})
+	}
+	return pass(m)
+}
+
+// Host implements parent.Machine.
+func (f *family) Host() sysctl.Tree {
+	f.host[hostMark] = ""
+	return kin{f, f.host}
+}
+
+func (f *family) NFLog() string               { return "" }
+func (f *family) Drain(context.Context) error { return nil }
+
+// Start implements parent.Machine.
+func (f *family) Start(ctx context.Context, _ parent.Role) (*parent.Process, error) {
+	f.mu.Lock()
+	f.starts++
+	n := f.starts
+	f.mu.Unlock()
+	if f.started != nil {
+		f.started(n)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	f.mu.Lock()
+	tree := kin{f, f.bear(f.host)}
+	f.live++
+	f.mu.Unlock()
+	requests, toChild := io.Pipe()
+	replies, toParent := io.Pipe()
+	ended := make(chan struct{})
+	var err error
+	go func() {
+		hello := protocol.Hello{Version: protocol.Version, Build: build, PID: n, NetNS: uint64(n)}
+		err = child.Serve(tree, hello, requests, toParent, zerolog.Nop())
+		_ = requests.Close() // never fails, nor does the other
+		_ = toParent.Close()
+		f.mu.Lock()
+		f.live--
+		f.mu.Unlock()
+		close(ended)
+	}()
+	return &parent.Process{
+		Requests: toChild, Replies: replies, Build: build,
+		Kill: func() { _ = toParent.Close(); _ = requests.Close() },
+		Wait: func() error {
+			<-ended
+			if errors.Is(err, io.ErrClosedPipe) {
+				return errKilled
+			}
+			return err
+		},
+	}, nil
+}

@@ -1,0 +1,270 @@
+package parent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// devconf says what devices' settings in a new namespace start with (ip-sysctl.rst):
+// everything about them is asked once for each of its values.
+const devconf sysctl.Key = "net/core/devconf_inherit_init_net"
+
+const devconfMax = 3 // what a kernel does not know it refuses
+
+// origin is where new namespaces have the value of a key from.
+type origin struct {
+	kind report.Creation
+	// namespace is whose keys count, where that was measured.
+	namespace string
+	// keys is the other keys that it follows, where they are known.
+	keys []sysctl.Key
+}
+
+// creation finds out what writes on the host do to other namespaces: to one that
+// exists, and to new ones.
+type creation struct {
+	*run
+	mode string // the present value of devconf, "*" where there is none
+	// fresh is a namespace made with nothing written, existing one that stays.
+	fresh    map[sysctl.Key]sysctl.Entry
+	existing *client
+	settled  map[sysctl.Key]sysctl.State // what the existing one has changed for good
+	batches  []*hostBatch                // of this mode
+	// causes is what has been found out about what follows what, in any mode.
+	causes map[sysctl.Key]sysctl.Key
+	trials int
+	// searched is how many of them went into searches for several causes.
+	searched int
+	// devices is those of the host of which keys were written.
+	devices map[string]bool
+	// keptBefore is how many host keys were not put back when fresh was looked at.
+	keptBefore int
+}
+
+// findCreations writes the host's keys, and puts them back, whatever happens.
+func (r *run) findCreations(ctx context.Context) error {
+	if err := r.atPeace(ctx); err != nil {
+		return err
+	}
+	r.enter(PhaseHost, "")
+	if !r.quiet() {
+		r.warn("host keys were not written: what other programs change meanwhile could not be told from it")
+		return nil
+	}
+	r.creations, r.kept = map[sysctl.Key]map[string]origin{}, map[sysctl.Key]string{}
+	defer r.having(false)() // devices of ours have nothing from the host
+	c := &creation{run: r, causes: map[sysctl.Key]sysctl.Key{}, devices: map[string]bool{}}
+	err := c.all(ctx)
+	if c.existing != nil {
+		c.existing.abandon()
+	}
+	if rerr := c.end(); rerr != nil {
+		err = errors.Join(err, fmt.Errorf("put the host back: %w", rerr))
+	}
+	if err != nil {
+		return err
+	}
+	if list := slices.Sorted(maps.Keys(c.devices)); len(list) > 0 && !c.o.AllowOneWay {
+		c.warn("devices whose own keys were written on the host no longer follow conf/default there: %s", strings.Join(list, ", "))
+	}
+	c.log.Info().Str("phase", string(PhaseHost)).Int("keys", len(r.creations)).Int("trials", c.trials).Msg("creations found")
+	// Its values may have been shared ones: what it has noticed is no leak.
+	old := r.sibling
+	r.sibling = nil
+	old.abandon()
+	return r.renewSibling(ctx)
+}
+
+// atPeace waits for what the writers have left to do, and attributes it: later it
+// would be taken for the host's doing.
+func (r *run) atPeace(ctx context.Context) error {
+	if r.spare != nil {
+		r.spare.abandon()
+		r.spare = nil
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, drainDeadline, errDeadline)
+	defer cancel()
+	if err := r.m.Drain(limited); err != nil {
+		r.warn("could not observe the end of the namespaces, only waited a while: %v", err)
+	}
+	if err := stopped(ctx); err != nil {
+		return err
+	}
+	if err := r.lastSweep(r.sibling); err != nil {
+		return err
+	}
+	_, err := r.attributeLast(ctx)
+	return err
+}
+
+func (c *creation) all(ctx context.Context) error {
+	s, err := c.startSurveyed(ctx, RoleSibling)
+	if err != nil {
+		return err
+	}
+	c.existing, c.settled = s[0].client, map[sysctl.Key]sysctl.State{}
+	for i, mode := range c.possibleModes() {
+		if !c.turnTo(mode) {
+			continue
+		}
+		c.devconfs = append(c.devconfs, mode)
+		if err := c.inMode(ctx, i > 0); err != nil {
+			return err
+		}
+	}
+	if err := c.turnBack(); err != nil || !c.o.AllowOneWay {
+		return err
+	}
+	// Last, because nothing is as it was afterwards.
+	if err := c.look(ctx); err != nil {
+		return err
+	}
+	c.batches = nil
+	if err := c.writeBatches(ctx, c.latches()); err != nil {
+		return err
+	}
+	return c.conclude(ctx)
+}
+
+// inMode asks about every key, or only about those that depend on the mode.
+func (c *creation) inMode(ctx context.Context, again bool) error {
+	if err := c.look(ctx); err != nil {
+		return err
+	}
+	c.batches = nil
+	if err := c.writeBatches(ctx, c.plan(again)); err != nil {
+		return err
+	}
+	if err := c.conclude(ctx); err != nil {
+		return err
+	}
+	return c.creators(ctx, again)
+}
+
+// look makes a fresh namespace what new ones are compared with.
+func (c *creation) look(ctx context.Context) error {
+	s, err := c.newborn(ctx, nil)
+	if err == nil {
+		c.fresh = s.Map()
+	}
+	return err
+}
+
+// newborn is what there is in a namespace that is made now; only of some keys, or
+// of all where none are named.
+func (c *creation) newborn(ctx context.Context, keys []sysctl.Key) (sysctl.Snapshot, error) {
+	if err := stopped(ctx); err != nil {
+		return nil, err
+	}
+	born, err := c.start(ctx, RoleLater)
+	if err != nil {
+		return nil, err
+	}
+	defer born.abandon()
+	var s sysctl.Snapshot
+	if keys == nil {
+		s, err = born.survey()
+	} else {
+		s, err = born.look(keys)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, born.quit()
+}
+
+// look asks for some keys, which must be sorted.
+func (c *client) look(keys []sysctl.Key) (sysctl.Snapshot, error) {
+	m := &protocol.Look{Keys: make([]protocol.Bytes, len(keys))}
+	for i, k := range keys {
+		m.Keys[i] = protocol.Bytes(k)
+	}
+	s, err := c.entries("look", protocol.Request{Look: m})
+	if err == nil && len(s) != len(keys) {
+		err = c.fail("look", fmt.Errorf("%d of %d keys were answered", len(s), len(keys)))
+	}
+	return s, err
+}
+
+// possibleModes is the values of devconf, the present one first.
+func (c *creation) possibleModes() []string {
+	present := c.host.Expected(devconf)
+	if !present.OK() {
+		return []string{report.AnyDevconf}
+	}
+	modes := []string{present.Value}
+	if !c.atFirst(devconf).Writable() || !c.included(devconf) {
+		return modes
+	}
+	for v := range devconfMax + 1 {
+		if s := strconv.Itoa(v); s != present.Value {
+			modes = append(modes, s)
+		}
+	}
+	return modes
+}
+
+// turnTo sets devconf, and tells whether the kernel takes the value.
+func (c *creation) turnTo(mode string) bool {
+	c.mode = mode
+	if mode == report.AnyDevconf || c.host.Expected(devconf).Value == mode {
+		return true
+	}
+	c.announce([]sysctl.Key{devconf})
+	_ = c.m.Host().Write(devconf, mode) // what is read back counts
+	st := c.m.Host().Read(devconf)
+	if st.Value != mode {
+		return false
+	}
+	c.host.Expect(devconf, st)
+	return true
+}
+
+// turnBack gives devconf its own value back.
+func (c *creation) turnBack() error {
+	if len(c.devconfs) == 0 || c.devconfs[0] == report.AnyDevconf {
+		return nil
+	}
+	c.mode = c.devconfs[0]
+	c.host.Expect(devconf, c.atFirst(devconf).State)
+	return c.putBack()
+}
+
+// end leaves the host as it was found.
+func (c *creation) end() error {
+	return errors.Join(c.turnBack(), c.putBack())
+}
+
+// announce says which of the host's keys are about to be written.
+func (c *creation) announce(keys []sysctl.Key) {
+	if c.o.Writing != nil {
+		c.o.Writing(keys)
+	}
+}
+
+// ofDevices tells whether a key is one of those that devconf is about; ip_forward
+// is another name of conf/all/forwarding.
+func ofDevices(k sysctl.Key) bool {
+	return strings.HasPrefix(string(k), "net/ipv4/conf/") || strings.HasPrefix(string(k), "net/ipv6/conf/") || k == "net/ipv4/ip_forward"
+}
+
+// settle records an origin for the present mode.
+func (c *creation) settle(k sysctl.Key, o origin) {
+	mode := report.AnyDevconf
+	if ofDevices(k) {
+		mode = c.mode
+	}
+	if c.creations[k] == nil {
+		c.creations[k] = map[string]origin{}
+	}
+	c.creations[k][mode] = o
+}

@@ -1,0 +1,141 @@
+package parent
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/known"
+	"github.com/netns-verify/netns-verify/internal/perturb"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// hostKey is a key of the host with the values to try.
+type hostKey struct {
+	key        sysctl.Key
+	candidates []string
+}
+
+// hostBatchSize bounds how many of the host's keys have another value at a time.
+// Those of single devices matter to nobody else: all of them may.
+const hostBatchSize = 128
+
+// WritableOnHost is the keys of a host that a run with WriteHost may write there,
+// as far as its snapshot tells: those that can be read, so that they can be put
+// back. What loses more than its value (addresses, routes), or does not go back,
+// is only written where nothing outlives the machine (AllowOneWay).
+func (o Options) WritableOnHost(host sysctl.Snapshot) []sysctl.Key {
+	var keys []sysctl.Key
+	r := run{o: o}
+	for _, e := range host {
+		if e.Writable() && e.State.OK() && r.included(e.Key) && (o.AllowOneWay || !lasting(e.Key) && !perturb.Disruptive(e.Key)) {
+			keys = append(keys, e.Key)
+		}
+	}
+	return keys
+}
+
+// lasting tells that a key does not go back before reboot.
+func lasting(k sysctl.Key) bool {
+	return isLatch(k) || known.WriteOnce(k)
+}
+
+// isLatch tells that a leak of the key could not be put back.
+func isLatch(k sysctl.Key) bool {
+	_, latch := known.OneWay(k)
+	return latch
+}
+
+// plan is what to write in one mode, in batches in which no two keys should
+// change the same key of others: what is everybody's, what is single devices', what
+// is all devices' and what devices start with. Keys that disrupt have their own.
+func (c *creation) plan(again bool) [][]hostKey {
+	kinds := make([][]hostKey, 2*kinds)
+	for _, k := range c.o.WritableOnHost(c.host.Baseline()) {
+		if lasting(k) || k == devconf || again && !ofDevices(k) {
+			continue
+		}
+		h, ok := c.hostKey(k)
+		if !ok {
+			continue
+		}
+		at := kindOf(k)
+		if perturb.Disruptive(k) {
+			at += len(kinds) / 2
+		}
+		kinds[at] = append(kinds[at], h)
+	}
+	var batches [][]hostKey
+	for i, keys := range kinds {
+		size := hostBatchSize
+		if i == ofDevice {
+			size = max(len(keys), 1)
+		}
+		batches = append(batches, slices.Collect(slices.Chunk(keys, size))...)
+	}
+	return batches
+}
+
+// latches is the keys that do not go back, each alone.
+func (c *creation) latches() [][]hostKey {
+	var batches [][]hostKey
+	for _, k := range c.o.WritableOnHost(c.host.Baseline()) {
+		if h, ok := c.hostKey(k); ok && lasting(k) {
+			batches = append(batches, []hostKey{h})
+		}
+	}
+	return batches
+}
+
+// hostKey finds values that a fresh namespace does not have, if there are any.
+func (c *creation) hostKey(k sysctl.Key) (hostKey, bool) {
+	e, ok := c.fresh[k]
+	if !ok || c.ignored(k) {
+		return hostKey{}, false
+	}
+	host := c.atFirst(k)
+	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: c.m.NFLog()}
+	for _, h := range c.host.Baseline() {
+		if h.State.OK() {
+			facts.Values[h.Key] = h.State.Value
+		}
+	}
+	s := perturb.Subject{Key: k, Mode: host.Mode, State: host.State, Observed: []sysctl.State{e.State}}
+	h := hostKey{k, perturb.Candidates(s, facts)}
+	return h, len(h.candidates) > 0
+}
+
+// ignored tells that a key says nothing: it changes without anybody writing it.
+func (c *creation) ignored(k sysctl.Key) bool {
+	return c.varies[k] || c.restless[place{observerHost, k}] || c.restless[place{observerSibling, k}]
+}
+
+// The kinds of keys, in the order in which they are written.
+const (
+	ofEverybody = iota
+	ofDevice
+	ofAll
+	ofDefault
+	kinds
+)
+
+func kindOf(k sysctl.Key) int {
+	switch dev, _ := deviceOf(k); dev {
+	case "":
+		return ofEverybody
+	case "all":
+		return ofAll
+	case "default":
+		return ofDefault
+	}
+	return ofDevice
+}
+
+// deviceOf takes a key of a device apart: net/ipv4/conf/DEVICE/forwarding, and
+// what is the same of all devices. Other keys have no device.
+func deviceOf(k sysctl.Key) (device, same string) {
+	parts := strings.Split(string(k), "/")
+	if len(parts) != 5 || parts[2] != "conf" && parts[2] != "neigh" {
+		return "", string(k)
+	}
+	return parts[3], parts[1] + "/" + parts[2] + "/" + parts[4]
+}
