@@ -84,7 +84,7 @@ func images(t *testing.T, names ...string) (paths []string) {
 	for i, packages := range testenv.NeedVM(t, names...) {
 		name := names[i]
 		if unpacked[name] == nil { // these tests run one after another
-			all, err := kernel.FromPackages(packages...)
+			all, err := kernel.FromPackages(t.Context(), packages...)
 			if err != nil {
 				t.Fatal(err)
 			}

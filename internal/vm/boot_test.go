@@ -28,7 +28,7 @@ func answering(t *testing.T) Guest {
 	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	if kernels == nil { // tests of a package run one after another
 		var err error
-		if kernels, err = kernel.FromPackages(packages...); err != nil {
+		if kernels, err = kernel.FromPackages(t.Context(), packages...); err != nil {
 			t.Fatal(err)
 		}
 	}
