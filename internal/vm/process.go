@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/guestlink"
 )
 
 // killDeadline is the longest wait for a killed QEMU to be gone.
@@ -208,7 +210,7 @@ func (l *lastBytes) Write(b []byte) (int, error) {
 func (l *lastBytes) String() string {
 	var lines []string
 	for line := range strings.Lines(string(l.b)) {
-		if s := printable(line); s != "" {
+		if s := guestlink.Printable(line); s != "" {
 			lines = append(lines, s)
 		}
 	}
