@@ -53,7 +53,7 @@ func (v *vmSession) run() int {
 	if err != nil {
 		status := v.fail(err)
 		if sig := (signalled{}); errors.As(err, &sig) {
-			return 128 + int(sig.Signal)
+			return report.ExitSignal + int(sig.Signal)
 		}
 		return status
 	}
