@@ -79,7 +79,7 @@ func threads(t testing.TB) []byte {
 
 func TestBlocks(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for range 100 {
 		var file, want []byte
 		for range 1 + random.IntN(3) {
 			sizes := random.IntN(4) > 0
