@@ -230,7 +230,7 @@ func (c *client) writes(what string, keys []sysctl.Key, req protocol.Request, as
 			return errors.New("an answer that is no write")
 		}
 		w := write{
-			key: sysctl.Key(r.Write.Key), value: string(r.Write.Value), at: time.Now(),
+			key: sysctl.Key(r.Write.Key), value: string(r.Write.Value), by: c.role.writer(), at: time.Now(),
 			before: r.Write.Before.State(), after: r.Write.After.State(),
 		}
 		if r.Write.Error != nil {

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/netns-verify/netns-verify/internal/observe"
-	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -104,15 +102,4 @@ func keysWithout(list, drop []sysctl.Key) []sysctl.Key {
 // ofNetwork is the keys of a network namespace: the only ones that have verdicts.
 func ofNetwork(s sysctl.Snapshot) sysctl.Snapshot {
 	return slices.DeleteFunc(slices.Clone(s), func(e sysctl.Entry) bool { return !e.Key.Network() })
-}
-
-// look is a shell command that shows a place of the host.
-func look(k sysctl.Key) string {
-	switch what, name := observe.Place(k); what {
-	case report.WhatModule:
-		return "grep -w " + quote(name) + " /proc/modules"
-	case report.WhatProc:
-		return "cat " + quote("/proc/"+name)
-	}
-	return "sysctl " + quote(k.Dotted())
 }

@@ -102,12 +102,13 @@ func (r *run) suspected(suspects []write) []write {
 		all = append(all, w.writes[w.atRest:]...)
 	}
 	type assignment struct {
+		by    Writer
 		key   sysctl.Key
 		value string
 	}
 	seen := map[assignment]bool{}
 	return slices.DeleteFunc(all, func(w write) bool {
-		a := assignment{w.key, w.value}
+		a := assignment{w.by, w.key, w.value}
 		twice := seen[a]
 		seen[a] = true
 		return twice
@@ -119,7 +120,7 @@ func (r *run) candidateKeys(by Writer) map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, l := range r.leaks {
 		for _, w := range l.candidates {
-			if slices.Contains(l.writers, by) {
+			if w.by == by {
 				keys[w.key] = true
 			}
 		}

@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -15,9 +16,9 @@ func TestOneWay(t *testing.T) {
 	const latch = sysctl.Key("net/netfilter/nf_hooks_lwtunnel")
 	zero, one := sysctl.State{Value: "0"}, sysctl.State{Value: "1"}
 	e := effect{place{observerHost, latch}, zero, one}
-	mover := write{key: latch, value: "1", before: zero, after: one, moved: true}
-	innocent := write{key: latch, value: "1", before: zero, after: one}
-	other := write{key: "net/core/somaxconn", value: "1", before: zero, after: one}
+	mover := write{by: WriterRoot, key: latch, value: "1", before: zero, after: one, moved: true}
+	innocent := write{by: WriterRoot, key: latch, value: "1", before: zero, after: one}
+	other := write{by: WriterRoot, key: "net/core/somaxconn", value: "1", before: zero, after: one}
 	for _, tc := range []struct {
 		name              string
 		batch             []write
@@ -37,6 +38,17 @@ func TestOneWay(t *testing.T) {
 		if r.causeKeys(WriterRoot)[latch] != (tc.cause == 1) || r.candidateKeys(WriterRoot)[other.key] != (tc.candidates > 0) {
 			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.causeKeys(WriterRoot), r.candidateKeys(WriterRoot))
 		}
+	}
+	r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: WriterRoot}}
+	user := other
+	user.by = WriterUserNS
+	r.oneWay(e, []write{other, user, user})
+	var by []string
+	for _, c := range r.reportLeak(r.leaks[0]).Evidence.Candidates {
+		by = append(by, c.Writer)
+	}
+	if !slices.Equal(by, []string{"root", "userns"}) {
+		t.Errorf("candidates by %v", by)
 	}
 	if _, ok := known.OneWay(latch); !ok {
 		t.Errorf("%s is not known to be one-way", latch)

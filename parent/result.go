@@ -79,10 +79,14 @@ func (r *run) reportLeak(l *leak) report.Leak {
 	return out
 }
 
+// reportCauses shows writes of a leak that was shown by writers.
 func (r *run) reportCauses(ws []write, by []Writer) []report.Cause {
 	var out []report.Cause
 	for _, w := range ws {
-		out = append(out, report.Cause{Key: string(w.key), Attempt: r.reportAttempt(w), Writer: string(by[0])})
+		if w.by == "" && len(by) > 0 {
+			w.by = by[0]
+		}
+		out = append(out, report.Cause{Key: string(w.key), Attempt: r.reportAttempt(w), Writer: string(w.by)})
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -104,7 +105,7 @@ func TestQuote(t *testing.T) {
 		}
 		for _, w := range []string{string([]byte{byte(c)}), "a" + string([]byte{byte(c)}) + "b", "a" + string([]byte{byte(c)})} {
 			words = append(words, w)
-			line = append(line, quote(w))
+			line = append(line, report.Quote(w))
 		}
 	}
 	out, err := exec.Command(sh, "-c", `printf '%s\0' `+strings.Join(line, " ")).Output()
@@ -131,7 +132,7 @@ func FuzzQuote(f *testing.F) {
 		if strings.ContainsRune(s, 0) {
 			t.Skip("no argument holds a NUL byte")
 		}
-		out, err := exec.Command(sh, "-c", "printf '%s|' x"+quote(s)).Output()
+		out, err := exec.Command(sh, "-c", "printf '%s|' x"+report.Quote(s)).Output()
 		if err != nil || string(out) != "x"+s+"|" {
 			t.Errorf("%q became %q, %v", s, out, err)
 		}

@@ -51,9 +51,11 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client) err
 
 // exactly chooses what each key is given next.
 func (r *run) exactly(of func(index int, p planned) []string) {
+	leaking := r.causeKeys(r.writer)
 	for i, p := range r.plan {
 		r.plan[i].exact = nil
-		if p.skip == "" && !p.latch {
+		// What leaks has shown it, and would hide others' leaks.
+		if p.skip == "" && !p.latch && !leaking[p.entry.Key] {
 			r.plan[i].exact = of(i, p)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 type write struct {
 	key           sysctl.Key
 	value         string
+	by            Writer
 	errno         syscall.Errno
 	before, after sysctl.State
 	at            time.Time

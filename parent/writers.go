@@ -24,6 +24,17 @@ func (w Writer) role() Role {
 	return RoleWriter
 }
 
+// writer is the inverse of Writer.role; it is empty for children that only watch.
+func (r Role) writer() Writer {
+	switch r {
+	case RoleWriter:
+		return WriterRoot
+	case RoleUserWriter:
+		return WriterUserNS
+	}
+	return ""
+}
+
 // writing is what is known of one writer: every writer goes through the plan.
 type writing struct {
 	writer     Writer

@@ -84,7 +84,7 @@ func images(t *testing.T, names ...string) (paths []string) {
 	for i, packages := range testenv.NeedVM(t, names...) {
 		name := names[i]
 		if unpacked[name] == nil { // these tests run one after another
-			all, err := kernel.FromPackages(packages...)
+			all, err := kernel.FromPackages(t.Context(), packages...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -304,6 +304,51 @@ func TestVMEnded(t *testing.T) {
 				t.Errorf("left behind: %v, %v", files, err)
 			}
 		})
+	}
+}
+
+// What is known of a leak is not lost when its proof is interrupted.
+func TestVMProofInterrupted(t *testing.T) {
+	packages := testenv.NeedVM(t, "6.1-cloud")[0]
+	inGuest(t, realGuest(t))
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.netfilter.nf_hooks_lwtunnel"}
+	for _, p := range packages {
+		args = append(args, "--deb", p)
+	}
+	run := startTool(t, toolEntry, `"message":"guest is done"`, args...)
+	run.await(t, `"message":"guest is up"`)
+	qemu := machines(t, run.cmd.Process.Pid)
+	if len(qemu) == 0 {
+		t.Error("no machine")
+	}
+	if err := run.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	log, err := io.ReadAll(run.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = run.cmd.Wait() // its exit status is looked at below
+	r := decode(t, run.stdout.String())
+	const want = report.ExitSignal + int(syscall.SIGINT)
+	if got := run.cmd.ProcessState.ExitCode(); got != want || r.Run.ExitStatus != want || !strings.Contains(r.Run.ExitReason, "ended by SIGINT") || r.Run.Complete {
+		t.Errorf("exit status %d, run %+v, log:\n%s", got, r.Run, log)
+	}
+	if len(r.Leaks) != 1 || r.Leaks[0].Evidence.Status != report.StatusOneWay || r.Leaks[0].Evidence.Rounds > 0 {
+		t.Errorf("leaks %+v", r.Leaks)
+	}
+	if left := descendants(t, run.mark); len(left) > 0 {
+		t.Errorf("left behind:\n%s", describe(left))
+	}
+	for _, pid := range qemu {
+		if err := unix.Kill(pid, 0); err == nil {
+			t.Errorf("QEMU (%d) is still there", pid)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("left behind: %v, %v", files, err)
 	}
 }
 

@@ -28,6 +28,12 @@ func TestVMInput(t *testing.T) {
 	}
 	text := file("text", "this is no kernel\n")
 	empty := file("linux-doc.deb", string(kmodtest.Deb("gz", kmodtest.File{Name: "./usr/share/doc/readme", Data: []byte("no kernel here")})))
+	bzImage := file("bzImage", string(kmodtest.Image("6.1.0 (us@here) #1 SMP today")))
+	console := file("console", "of another day")
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	file("qemu-system-x86_64", "#!/bin/sh\nexit 9\n") // enough to be found
 	for _, tc := range []struct {
 		name, path, init string
@@ -40,6 +46,11 @@ func TestVMInput(t *testing.T) {
 		{"no file", dir, "", []string{"--kernel", text + "x"}, report.ExitUnverified, "ENOENT"},
 		{"no package", dir, "", []string{"--deb", text}, report.ExitUnverified, "not a Debian package"},
 		{"no kernel in the package", dir, "", []string{"--deb", empty}, report.ExitUnverified, "linux-doc.deb: no kernel in it"},
+		{"a pipe for a package", dir, "", []string{"--deb", pipe}, report.ExitUnverified, "not a regular file"},
+		{"a pipe for modules", dir, "", []string{"--kernel", bzImage, "--modules", pipe}, report.ExitUnverified, "not a directory"},
+		{"a device for a module", dir, "", []string{"--kernel", bzImage, "--module", "/dev/zero"}, report.ExitUnverified, "not a regular file"},
+		{"no time to read", dir, "", []string{"--kernel", bzImage, "--timeout", "1ns"}, report.ExitUnverified, "had not been read after 1ns"},
+		{"a console for nothing", dir, "", []string{"--kernel", text, "--keep-console", console}, report.ExitUnverified, "not a kernel"},
 		{"one reboot", dir, "", []string{"--kernel", text, "--reboots", "1"}, report.ExitUsage, "--reboots"},
 		{"not static", dir, "/bin/sh", []string{"--kernel", text}, report.ExitUnverified, "not static"},
 		{"nothing", dir, "", nil, report.ExitUsage, "no kernel given"},
@@ -64,6 +75,9 @@ func TestVMInput(t *testing.T) {
 				t.Errorf("exit status %d, stdout %q, stderr %q", status, stdout, stderr)
 			}
 		})
+	}
+	if text, err := os.ReadFile(console); err != nil || string(text) != "of another day" {
+		t.Errorf("the file for the console: %q, %v", text, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,9 +49,13 @@ func (v *vmSession) run() int {
 		return v.fail(err)
 	}
 	defer func() { _ = out.Cleanup() }() // after the report is in place there is nothing to clean up
-	kernels, err := v.prepare()
+	kernels, err := v.prepare(ctx)
 	if err != nil {
-		return v.fail(err)
+		status := v.fail(err)
+		if sig := (signalled{}); errors.As(err, &sig) {
+			return report.ExitSignal + int(sig.Signal)
+		}
+		return status
 	}
 	if c, ok := v.console.(io.Closer); ok {
 		defer func() { _ = c.Close() }()
@@ -68,8 +73,9 @@ func (v *vmSession) run() int {
 	return v.publishAll(reports, out)
 }
 
-// prepare reads everything that guests are made of, before the first is.
-func (v *vmSession) prepare() ([]*kernel.Kernel, error) {
+// prepare reads everything that guests are made of, before the first is. It takes no
+// longer than a boot may.
+func (v *vmSession) prepare(ctx context.Context) ([]*kernel.Kernel, error) {
 	v.qemu = &vm.QEMU{Accel: vm.Accel(v.f.accel), Build: build(), Logger: v.log}
 	if err := v.qemu.Check(); err != nil {
 		return nil, err
@@ -81,39 +87,37 @@ func (v *vmSession) prepare() ([]*kernel.Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read our own executable: %w", err)
 	}
-	if v.f.keepConsole != "" {
-		if v.console, err = os.Create(v.f.keepConsole); err != nil {
-			return nil, fmt.Errorf("keep the console: %w", err)
-		}
-	}
-	kernels, err := v.kernels()
+	ctx, cancel := context.WithTimeoutCause(ctx, v.f.timeout, fmt.Errorf("the kernels had not been read after %v (--timeout)", v.f.timeout))
+	defer cancel()
+	kernels, err := v.kernels(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range v.f.extra {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("read module: %w", err)
-		}
 		for _, k := range kernels {
-			if err := k.Modules.AddExtra(path, data); err != nil {
-				return nil, err
+			if err := k.AddModule(ctx, path); err != nil {
+				return nil, fmt.Errorf("read module: %w", err)
 			}
+		}
+	}
+	if v.f.keepConsole != "" { // the last thing that can fail: what was in the file is gone
+		if v.console, err = os.Create(v.f.keepConsole); err != nil {
+			return nil, fmt.Errorf("keep the console: %w", err)
 		}
 	}
 	return kernels, nil
 }
 
-func (v *vmSession) kernels() (all []*kernel.Kernel, err error) {
+func (v *vmSession) kernels(ctx context.Context) (all []*kernel.Kernel, err error) {
 	for _, files := range v.f.kernels {
-		k, err := kernel.FromFiles(files.image, files.modules)
+		k, err := kernel.FromFiles(ctx, files.image, files.modules)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, k)
 	}
 	if len(v.f.debs) > 0 {
-		found, err := kernel.FromPackages(v.f.debs...)
+		found, err := kernel.FromPackages(ctx, v.f.debs...)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 	"github.com/netns-verify/netns-verify/internal/kernel"
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -10,8 +12,12 @@ import (
 // phaseBoot is before a guest's first word; its other phases are its own.
 const phaseBoot parent.Phase = "boot"
 
-// maxWitnessed bounds what is kept of a guest's messages, in case it does not stop.
-const maxWitnessed = 10_000
+// What is kept of a guest's messages, in case it does not stop: of each kind so many,
+// and in all so many bytes of JSON.
+const (
+	maxWitnessed      = 10_000
+	maxWitnessedBytes = 32 << 20
+)
 
 // witness hears what a guest says: it shows how it gets on, and remembers what
 // there is to report if the guest does not live to do so itself.
@@ -25,6 +31,7 @@ type witness struct {
 	modules []report.Module
 	said    []report.KernelMessage
 	leaks   []report.Leak
+	bytes   int // of these lists
 	writing *guestlink.Writing
 }
 
@@ -49,18 +56,21 @@ func (w *witness) hear(m guestlink.Message) {
 	case m.Log != nil:
 		w.pass(m.Log.Line)
 	case m.Module != nil:
-		remember(&w.modules, *m.Module)
+		remember(w, &w.modules, *m.Module)
 	case m.Kernel != nil:
-		remember(&w.said, *m.Kernel)
+		remember(w, &w.said, *m.Kernel)
 	case m.Leak != nil:
-		remember(&w.leaks, *m.Leak)
+		remember(w, &w.leaks, *m.Leak)
 	}
 }
 
-func remember[T any](list *[]T, v T) {
-	if len(*list) < maxWitnessed {
-		*list = append(*list, v)
+func remember[T any](w *witness, list *[]T, v T) {
+	b, err := json.Marshal(v)
+	if err != nil || len(*list) == maxWitnessed || w.bytes+len(b) > maxWitnessedBytes {
+		return
 	}
+	w.bytes += len(b)
+	*list = append(*list, v)
 }
 
 func (w *witness) progress(p parent.Progress) {

@@ -51,7 +51,7 @@ func measureMachines(ctx context.Context, o options) (machineTimes, error) {
 		t.none = fmt.Errorf("%w: %w", errNoMachine, err)
 		return t, nil
 	}
-	k, err := unpackKernel(packages, dir)
+	k, err := unpackKernel(ctx, packages, dir)
 	if err != nil {
 		return t, err
 	}
@@ -102,13 +102,13 @@ func needMachine(q *vm.QEMU, kernels string) (packages []string, err error) {
 
 // unpackKernel unpacks all that is in the packages of one kernel, as an installed
 // kernel's files are: `vm` has to find among them what it needs.
-func unpackKernel(packages []string, dir string) (*kernel.Kernel, error) {
+func unpackKernel(ctx context.Context, packages []string, dir string) (*kernel.Kernel, error) {
 	for _, p := range packages {
-		if out, err := exec.Command("dpkg-deb", "-x", p, dir).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", p, dir).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("unpack %s: %w\n%s", p, err, bytes.TrimSpace(out))
 		}
 	}
-	found, err := kernel.FromPackages(packages...)
+	found, err := kernel.FromPackages(ctx, packages...)
 	if err != nil {
 		return nil, err
 	}

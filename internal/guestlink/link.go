@@ -51,7 +51,8 @@ func (s *Sender) Send(m Message) error {
 var ErrNoFinal = errors.New("it ended without a last word")
 
 // Receive reads a guest's messages from r and passes them on in order, up to
-// and with the final one, which it returns; hello is among them. Whatever else
+// and with the final one, which it returns; hello is among them. Their texts have
+// no control characters, so that they can be shown on a terminal. Whatever else
 // happens is an error, io.EOF before the first message included. An error of
 // the callback ends it.
 func Receive(r io.Reader, build string, on func(Message) error) (*Final, error) {
@@ -79,6 +80,7 @@ func Receive(r io.Reader, build string, on func(Message) error) (*Final, error) 
 		case m.Hello != nil && m.Hello.Build != build:
 			return nil, fmt.Errorf("the guest is build %q, this is %q", m.Hello.Build, build)
 		}
+		m.harmless()
 		if err := on(m); err != nil {
 			return nil, err
 		}

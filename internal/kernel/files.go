@@ -1,18 +1,22 @@
 package kernel
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/netns-verify/netns-verify/internal/kmod"
 	"github.com/netns-verify/netns-verify/internal/unpack"
 )
 
 // FromFiles takes a kernel from a file (bzImage, vmlinuz) and its modules from a
 // directory: /lib/modules/RELEASE, one that has RELEASE or lib/modules/RELEASE in
-// it, or any directory of .ko files. "" means no modules.
-func FromFiles(image, modulesDir string) (*Kernel, error) {
-	data, err := readRegular(image)
+// it, or any directory of .ko files. "" means no modules. ctx ends it early, with its
+// cause.
+func FromFiles(ctx context.Context, image, modulesDir string) (*Kernel, error) {
+	data, err := readRegular(ctx, image, MaxImage, ErrNotKernel)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +28,7 @@ func FromFiles(image, modulesDir string) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := k.Modules.AddDir(os.DirFS(dir), dir); err != nil {
+	if err := k.Modules.AddDir(ctx, os.DirFS(dir), dir); err != nil {
 		return nil, err
 	}
 	if k.Modules.Len() == 0 {
@@ -50,17 +54,54 @@ func findModules(dir, release string) (string, error) {
 	return dir, err
 }
 
-// readRegular reads a file that must not be a device or a pipe, which may not end.
-func readRegular(name string) ([]byte, error) {
-	info, err := os.Stat(name)
+// AddModule adds a module that is always loaded, after all others.
+func (k *Kernel) AddModule(ctx context.Context, file string) error {
+	data, err := readRegular(ctx, file, kmod.MaxModule, kmod.ErrNotModule)
+	if err != nil {
+		return err
+	}
+	return k.Modules.AddExtra(file, data)
+}
+
+// readRegular reads all of a file (openRegular).
+func readRegular(ctx context.Context, name string, limit int64, otherwise error) ([]byte, error) {
+	f, err := openRegular(name, limit, otherwise)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w: not a regular file", name, ErrNotKernel)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(reader{ctx, f}, limit+1))
+	if int64(len(data)) > limit { // files in /proc have no size
+		return nil, fmt.Errorf("%s: %w: %w", name, otherwise, unpack.ErrTooLarge)
 	}
-	if info.Size() > MaxImage {
-		return nil, fmt.Errorf("%s: %w: %w", name, ErrNotKernel, unpack.ErrTooLarge)
+	return data, err
+}
+
+// openRegular opens a file that must not be a device or a pipe, which may not end,
+// and not be larger than a limit: otherwise it is no such thing as is wanted, which
+// is the error.
+func openRegular(name string, limit int64, otherwise error) (*os.File, error) {
+	info, err := os.Stat(name) // opening a pipe may take forever
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: %w: not a regular file", name, otherwise)
+	case info.Size() > limit:
+		return nil, fmt.Errorf("%s: %w: %w", name, otherwise, unpack.ErrTooLarge)
 	}
-	return os.ReadFile(name)
+	return os.Open(name)
+}
+
+// reader reads until its context ends, whose cause is the error then.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.r.Read(p)
 }

@@ -2,11 +2,14 @@ package kernel_test
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/kernel"
 	"github.com/netns-verify/netns-verify/internal/kmod"
@@ -51,7 +54,7 @@ func TestFromFiles(t *testing.T) {
 	for modulesDir, want := range map[string]string{
 		"": "", dir + "/root": "a", modules: "a", modules + "/" + release: "a", dir + "/loose": "c",
 	} {
-		k, err := kernel.FromFiles(file, modulesDir)
+		k, err := kernel.FromFiles(t.Context(), file, modulesDir)
 		if err != nil {
 			t.Errorf("%s: %v", modulesDir, err)
 			continue
@@ -90,13 +93,21 @@ func TestImages(t *testing.T) {
 		"version is binary":  {kmodtest.Image("6.\x01"), "k", "", "amd64"},
 		"version is outside": {kmodtest.Image("")[:0x238], "k", "", "amd64"},
 	} {
-		k, err := kernel.FromFiles(write(t, t.TempDir()+"/k", c.data), "")
+		k, err := kernel.FromFiles(t.Context(), write(t, t.TempDir()+"/k", c.data), "")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if k.Name != c.name || k.Release != c.release || k.Arch != c.arch {
 			t.Errorf("%s: got %+v", name, k)
 		}
 	}
+}
+
+func mkfifo(t *testing.T, name string) string {
+	t.Helper()
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 func TestFromFilesRefuses(t *testing.T) {
@@ -110,6 +121,9 @@ func TestFromFilesRefuses(t *testing.T) {
 	write(t, dir+"/others/b.ko", module("b", "6.2"))
 	write(t, dir+"/odd/b.ko", []byte("text"))
 	write(t, dir+"/none/b", nil)
+	pipe := mkfifo(t, dir+"/pipe")
+	write(t, dir+"/piped/a.ko", module("a", release))
+	mkfifo(t, dir+"/piped/"+kmod.BuiltinFile)
 	for _, c := range []struct {
 		file, modules string
 		want          error
@@ -125,8 +139,11 @@ func TestFromFilesRefuses(t *testing.T) {
 		{good, dir + "/none", nil, "none"},
 		{good, dir + "/odd", kmod.ErrNotModule, "odd/b.ko"},
 		{good, dir + "/others", kmod.ErrRelease, "others/b.ko"},
+		{pipe, "", kernel.ErrNotKernel, pipe},
+		{good, pipe, nil, pipe},
+		{good, dir + "/piped", nil, kmod.BuiltinFile},
 	} {
-		_, err := kernel.FromFiles(c.file, c.modules)
+		_, err := kernel.FromFiles(t.Context(), c.file, c.modules)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.names) {
 			t.Errorf("%s with %s: %v", c.file, c.modules, err)
 		}
@@ -152,7 +169,7 @@ func TestFromPackages(t *testing.T) {
 	binary := deb("linux-binary.deb", "", kmodtest.File{Name: "./boot/vmlinuz-7.3-cloud", Data: image("7.3-cloud")})
 	meta := deb("linux-image-7.3-cloud_7.3-1_amd64.deb", "gz")
 
-	ks, err := kernel.FromPackages(meta, modules, whole, binary)
+	ks, err := kernel.FromPackages(t.Context(), meta, modules, whole, binary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +191,8 @@ func TestFromPackages(t *testing.T) {
 		"nothing to it":    {[]string{whole, meta}, kernel.ErrNoKernel, "linux-image-7.3"},
 		"the same twice":   {[]string{whole, whole}, nil, "whole.deb: boot/vmlinuz-" + release},
 		"no such file":     {[]string{dir + "/nosuch.deb"}, os.ErrNotExist, "nosuch.deb"},
+		"a device":         {[]string{"/dev/zero"}, kernel.ErrPackage, "/dev/zero"},
+		"a pipe":           {[]string{mkfifo(t, dir+"/pipe.deb")}, kernel.ErrPackage, "pipe.deb"},
 		"a directory":      {[]string{dir}, kernel.ErrPackage, dir},
 		"not a kernel":     {[]string{deb("odd.deb", "", kmodtest.File{Name: "boot/vmlinuz-1", Data: []byte("x")})}, kernel.ErrNotKernel, "odd.deb: boot/vmlinuz-1"},
 		"another's name":   {[]string{deb("name.deb", "", kmodtest.File{Name: "boot/vmlinuz-1", Data: image("2")})}, nil, "name.deb"},
@@ -183,10 +202,57 @@ func TestFromPackages(t *testing.T) {
 		"another archive":  {[]string{write(t, dir+"/lib.deb", kmodtest.Ar(kmodtest.File{Name: "x.o"}))}, kernel.ErrPackage, "lib.deb"},
 		"other compressed": {[]string{write(t, dir+"/lzma.deb", kmodtest.Ar(kmodtest.File{Name: "debian-binary"}, kmodtest.File{Name: "data.tar.lzma"}))}, nil, "lzma"},
 	} {
-		_, err := kernel.FromPackages(c.files...)
+		_, err := kernel.FromPackages(t.Context(), c.files...)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestAddModule(t *testing.T) {
+	dir := t.TempDir()
+	k, err := kernel.FromFiles(t.Context(), write(t, dir+"/bzImage", image(release)), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge := write(t, dir+"/huge.ko", nil)
+	if err := os.Truncate(huge, kmod.MaxModule+1); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"/dev/zero", mkfifo(t, dir+"/pipe.ko"), huge, dir} {
+		if err := k.AddModule(t.Context(), bad); !errors.Is(err, kmod.ErrNotModule) || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	if err := k.AddModule(t.Context(), write(t, dir+"/a.ko", module("a", release))); err != nil || moduleNames(k) != "a" {
+		t.Errorf("%s, %v", moduleNames(k), err)
+	}
+}
+
+// Reading ends when it is told to, wherever it is.
+func TestEnded(t *testing.T) {
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	dir := t.TempDir()
+	file := write(t, dir+"/bzImage", image(release))
+	write(t, dir+"/modules/a.ko", module("a", release))
+	deb := write(t, dir+"/x.deb", kmodtest.Deb("gz", kmodtest.File{Name: "boot/vmlinuz-" + release, Data: image(release)}))
+	if _, err := kernel.FromPackages(ctx, deb); !errors.Is(err, enough) {
+		t.Errorf("a package: %v", err)
+	}
+	if _, err := kernel.FromFiles(ctx, file, ""); !errors.Is(err, enough) {
+		t.Errorf("a kernel: %v", err)
+	}
+	k, err := kernel.FromFiles(t.Context(), file, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Modules.AddDir(ctx, os.DirFS(dir+"/modules"), "modules"); !errors.Is(err, enough) {
+		t.Errorf("modules: %v", err)
+	}
+	if err := k.AddModule(ctx, dir+"/modules/a.ko"); !errors.Is(err, enough) {
+		t.Errorf("a module: %v", err)
 	}
 }
 
@@ -196,7 +262,7 @@ func TestTruncatedPackage(t *testing.T) {
 		data := kmodtest.Deb(compression, kmodtest.File{Name: "boot/vmlinuz-" + release, Data: image(release)})
 		file := t.TempDir() + "/cut.deb"
 		for n := 0; n < len(data)-1; n += 7 {
-			_, err := kernel.FromPackages(write(t, file, data[:n]))
+			_, err := kernel.FromPackages(t.Context(), write(t, file, data[:n]))
 			if !errors.Is(err, kernel.ErrPackage) || !strings.Contains(err.Error(), file) {
 				t.Fatalf("%q: %d of %d bytes: %v", compression, n, len(data), err)
 			}
@@ -213,7 +279,7 @@ func TestTooLargeInPackage(t *testing.T) {
 			t.Fatal(err)
 		}
 		deb := kmodtest.Ar(kmodtest.File{Name: "debian-binary"}, kmodtest.File{Name: "data.tar", Data: []byte(data.String())})
-		_, err := kernel.FromPackages(write(t, t.TempDir()+"/x.deb", deb))
+		_, err := kernel.FromPackages(t.Context(), write(t, t.TempDir()+"/x.deb", deb))
 		if !errors.Is(err, unpack.ErrTooLarge) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -229,7 +295,7 @@ func FuzzFromPackages(f *testing.F) {
 	f.Add([]byte("!<arch>\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file := write(t, t.TempDir()+"/x.deb", data)
-		ks, err := kernel.FromPackages(file)
+		ks, err := kernel.FromPackages(t.Context(), file)
 		switch {
 		case err != nil && !strings.Contains(err.Error(), file):
 			t.Errorf("%v does not name the file", err)

@@ -2,10 +2,9 @@ package kernel
 
 import (
 	"cmp"
-	"errors"
+	"context"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -19,12 +18,13 @@ import (
 // make up one kernel (linux-image, linux-binary, linux-modules): what is of the same
 // release belongs together. A package with neither is an error, unless its file's name
 // says that it goes with a kernel found in another one, as newer linux-image packages
-// do. Kernels come in the order in which they are first met.
-func FromPackages(paths ...string) ([]*Kernel, error) {
+// do. Kernels come in the order in which they are first met. ctx ends it early, with its
+// cause.
+func FromPackages(ctx context.Context, paths ...string) ([]*Kernel, error) {
 	c := &collection{parts: map[string]*part{}}
 	for _, p := range paths {
-		if err := c.readPackage(p); err != nil {
-			return nil, fmt.Errorf("%s: %w", p, err)
+		if err := c.readPackage(ctx, p); err != nil {
+			return nil, err
 		}
 	}
 	return c.kernels()
@@ -47,22 +47,28 @@ type part struct {
 	from []string
 }
 
-func (c *collection) readPackage(file string) (err error) {
-	f, err := os.Open(file)
+func (c *collection) readPackage(ctx context.Context, file string) (err error) {
+	f, err := openRegular(file, MaxPackage, ErrPackage)
 	if err != nil {
-		return errors.Unwrap(err) // the path is said by the caller
+		return err
 	}
 	defer f.Close()
 	defer func() {
 		for _, release := range c.order {
 			err = cmp.Or(err, c.parts[release].adder.Wait())
 		}
+		switch {
+		case ctx.Err() != nil:
+			err = context.Cause(ctx) // whatever it led to
+		case err != nil:
+			err = fmt.Errorf("%s: %w", file, err)
+		}
 	}()
 	useful := false
-	err = readDeb(f, func(name string, size int64, content io.Reader) error {
+	err = readDeb(reader{ctx, f}, func(name string, size int64, content io.Reader) error {
 		release, kind := classify(name)
-		if kind == nothing {
-			return nil
+		if kind == nothing || ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		useful = true
 		return c.of(release, file).take(kind, name, size, content)

@@ -37,7 +37,7 @@ func TestRealPackages(t *testing.T) {
 	}
 	for dir, debs := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			ks, err := kernel.FromPackages(debs...)
+			ks, err := kernel.FromPackages(t.Context(), debs...)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,9 +28,8 @@ func (s *Set) Adder() *Adder {
 	return &Adder{set: s, busy: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
-// Add adds a module, compressed or not; it is kept in memory, compressed. Of two
-// files with the same module the one below updates/ counts, as for depmod, else the
-// first.
+// Add adds a module, compressed or not; it is kept in memory. Of two files with the
+// same module the one below updates/ counts, as for depmod, else the first.
 func (a *Adder) Add(file string, data []byte) {
 	a.add(file, func() ([]byte, error) { return data, nil }, true)
 }
@@ -50,7 +49,7 @@ func (a *Adder) add(file string, read func() ([]byte, error), keep bool) {
 		case err != nil:
 			job.err = err
 		case keep:
-			job.module.keep(data)
+			job.module.keep(data, &a.set.room)
 		default:
 			job.module.content = read
 		}

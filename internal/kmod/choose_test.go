@@ -33,7 +33,7 @@ func setOf(t *testing.T, modules map[string]module) *kmod.Set {
 	dir["modules.builtin"] = &fstest.MapFile{Data: []byte("kernel/crypto/sha256-generic.ko\n")}
 	dir["modules.builtin.modinfo"] = &fstest.MapFile{Data: []byte("sha256_generic.license=GPL\x00sha256_generic.alias=crypto-sha256\x00")}
 	s := kmod.NewSet("")
-	if err := s.AddDir(dir, "modules"); err != nil {
+	if err := s.AddDir(t.Context(), dir, "modules"); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/netns-verify/netns-verify/internal/unpack"
 )
@@ -53,11 +54,11 @@ func (m *Module) Content() ([]byte, error) {
 	return data, nil
 }
 
-// keep keeps the module's content in memory. A full kernel has 400 MB of modules:
-// those that are not compressed become so.
-func (m *Module) keep(data []byte) {
-	if unpack.Compressed(data) {
-		data = slices.Clone(data)
+// keep keeps the module's content in memory; plain, if there is room for that, else
+// compressed.
+func (m *Module) keep(data []byte, room *atomic.Int64) {
+	if unpack.Compressed(data) || room.Add(-int64(len(data))) >= 0 {
+		data = slices.Clone(data) // nothing but the content
 	} else {
 		data = compress(data)
 	}

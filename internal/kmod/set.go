@@ -1,13 +1,17 @@
 package kmod
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/netns-verify/netns-verify/internal/unpack"
 )
@@ -25,11 +29,20 @@ type Set struct {
 	builtin map[string][]string
 	// extra are the modules that were added by hand, in that order.
 	extra []string
+	// room is for modules that are kept in memory as they are.
+	room atomic.Int64
 }
+
+// maxPlain is how many bytes of modules are kept in memory as they are: those of a
+// cloud kernel, since compressing them takes longer than all else that is done with
+// them. A full kernel has 400 MB.
+const maxPlain = 128 << 20
 
 // NewSet makes an empty set for the kernel of a release ("" if not known).
 func NewSet(release string) *Set {
-	return &Set{Release: release, modules: map[string]*Module{}}
+	s := &Set{Release: release, modules: map[string]*Module{}}
+	s.room.Store(maxPlain)
+	return s
 }
 
 // Len is the number of modules.
@@ -50,7 +63,7 @@ func (s *Set) AddExtra(file string, data []byte) error {
 	if slices.Contains(s.extra, m.Name) {
 		return fmt.Errorf("%s: a module %s was added before", file, m.Name)
 	}
-	m.keep(data)
+	m.keep(data, &s.room)
 	replaced := s.modules[m.Name]
 	delete(s.modules, m.Name)
 	if err := s.add(m); err != nil {
@@ -64,23 +77,27 @@ func (s *Set) AddExtra(file string, data []byte) error {
 }
 
 // AddDir adds the modules in and below a directory, and what it says of
-// built-in ones. The files are read again when their content is wanted.
-func (s *Set) AddDir(dir fs.FS, name string) error {
+// built-in ones. The files are read again when their content is wanted. ctx ends
+// it early, with its cause.
+func (s *Set) AddDir(ctx context.Context, dir fs.FS, name string) error {
 	var files []string
 	err := fs.WalkDir(dir, ".", func(at string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() && IsModule(at) {
 			files = append(files, at)
 		}
-		return err
+		return cmp.Or(err, context.Cause(ctx))
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	a := s.Adder()
 	for _, at := range files {
+		if ctx.Err() != nil {
+			break
+		}
 		a.add(path.Join(name, at), func() ([]byte, error) { return readFile(dir, at) }, false)
 	}
-	if err := a.Wait(); err != nil {
+	if err := cmp.Or(a.Wait(), context.Cause(ctx)); err != nil {
 		return err
 	}
 	for _, f := range []string{BuiltinFile, BuiltinInfoFile} {
@@ -133,18 +150,23 @@ func (s *Set) add(m *Module) error {
 	return nil
 }
 
+// readFile reads a file that must not be a device or a pipe, which may not end.
 func readFile(dir fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
 	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > MaxModule {
+	data, err := io.ReadAll(io.LimitReader(f, MaxModule+1))
+	if len(data) > MaxModule {
 		return nil, fmt.Errorf("%s: %w", name, unpack.ErrTooLarge)
 	}
-	return fs.ReadFile(dir, name)
+	return data, err
 }

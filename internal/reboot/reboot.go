@@ -90,7 +90,8 @@ func (p *prover) all(r *report.Report) error {
 }
 
 // narrow looks for a leak's cause among its candidates, unless the write that
-// was seen to do it does it alone.
+// was seen to do it does it alone. A machine has one writer, so those of each kind are
+// tried apart.
 func (p *prover) narrow(l *report.Leak) error {
 	candidates := slices.DeleteFunc(slices.Concat(l.Evidence.Candidates, l.Cause), secret)
 	if len(l.Evidence.Candidates) == 0 || len(candidates) == 0 {
@@ -105,10 +106,34 @@ func (p *prover) narrow(l *report.Leak) error {
 			return err
 		}
 	}
-	if together, err := shows(candidates); !together || err != nil {
-		l.Evidence.Why += "; in another boot all of them together did not"
-		return err
+	for _, group := range byWriter(candidates) {
+		if together, err := shows(group); err != nil {
+			return err
+		} else if together {
+			return p.search(l, group, shows)
+		}
 	}
+	l.Evidence.Why += "; in another boot all of them together did not"
+	return nil
+}
+
+// byWriter is the writes of each writer, in the order of their first.
+func byWriter(ws []report.Cause) (groups [][]report.Cause) {
+next:
+	for _, w := range ws {
+		for i, g := range groups {
+			if g[0].Writer == w.Writer {
+				groups[i] = append(g, w)
+				continue next
+			}
+		}
+		groups = append(groups, []report.Cause{w})
+	}
+	return groups
+}
+
+// search narrows down candidates that show a leak together.
+func (p *prover) search(l *report.Leak, candidates []report.Cause, shows func([]report.Cause) (bool, error)) error {
 	set, _, err := bisect.Minimal(candidates, narrowing*p.rounds, shows)
 	switch {
 	case errors.Is(err, bisect.ErrBudget):
@@ -118,8 +143,9 @@ func (p *prover) narrow(l *report.Leak) error {
 		return err
 	default:
 		l.Cause, l.Evidence.Candidates = set, nil
+		l.Unprivileged = set[0].Writer == report.WriterUserNS
 	}
-	l.Reproducer, l.Known = "", "" // they were for another cause
+	describe(l) // it was for another cause
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -151,6 +152,47 @@ func TestCandidates(t *testing.T) {
 	}
 	if l := r.Leaks[0]; len(l.Evidence.Candidates) != 60 || k.boots != 1 {
 		t.Errorf("not again: %d candidates, %d boots", len(l.Evidence.Candidates), k.boots)
+	}
+}
+
+// What a leak is called and how it is shown follows its cause, however that was found;
+// candidates of several writers do not share a machine.
+func TestDescribed(t *testing.T) {
+	const latch = "net/netfilter/nf_hooks_lwtunnel"
+	for _, writer := range []string{"root", report.WriterUserNS} {
+		var candidates []report.Cause
+		for i, key := range []string{"net/a", latch, "net/b"} {
+			for _, by := range []string{"root", report.WriterUserNS}[i%2:] {
+				w := write(key)
+				w.Writer = by
+				candidates = append(candidates, w)
+			}
+		}
+		if writer == "root" {
+			candidates[2].Writer = writer
+		}
+		boot := func(_ context.Context, writes []report.Cause) (effects []report.Effect, err error) {
+			for _, w := range writes {
+				if w.Writer != writes[0].Writer {
+					t.Errorf("writers %v", writes)
+				}
+				if w.Key == latch {
+					effects = append(effects, effect(latch))
+				}
+			}
+			return effects, nil
+		}
+		r := reportOf(1, leak(nil, candidates, latch, "net/other"))
+		if err := Confirm(t.Context(), r, Plan{Rounds: 10}, boot); err != nil {
+			t.Fatal(err)
+		}
+		l := r.Leaks[0]
+		if len(l.Cause) != 1 || l.Cause[0].Writer != writer || l.Unprivileged != (writer == report.WriterUserNS) || len(l.Effects) != 1 {
+			t.Errorf("%+v", l)
+		}
+		if !strings.Contains(l.Known, "nf_hooks_lwtunnel") || !strings.Contains(l.Reproducer, "sysctl -qw net.netfilter.nf_hooks_lwtunnel=1") {
+			t.Errorf("known %q, reproducer %q", l.Known, l.Reproducer)
+		}
 	}
 }
 

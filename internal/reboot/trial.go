@@ -3,9 +3,10 @@ package reboot
 import (
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 // phase is where unconfirmed effects were seen last.
@@ -59,8 +60,23 @@ func (t *trial) conclude() bool {
 	}
 	ev.Matched, ev.Candidates = t.rounds, nil
 	ev.Why = fmt.Sprintf("it cannot be put back until reboot; it came in each of %d fresh boots with the write, and in none of %d without", t.rounds, t.shams)
-	t.leak.Effects = proved
+	if len(proved) < len(t.leak.Effects) {
+		t.leak.Effects = proved
+		describe(t.leak)
+	}
 	return true
+}
+
+// describe says again what follows from a leak's cause and effects.
+func describe(l *report.Leak) {
+	var causes, effects []sysctl.Key
+	for _, c := range l.Cause {
+		causes = append(causes, sysctl.Key(c.Key))
+	}
+	for _, e := range l.Effects {
+		effects = append(effects, sysctl.Key(e.Key))
+	}
+	l.Known, l.Reproducer = known.Match(causes, effects), l.Reproduction()
 }
 
 // apart puts leaks into groups that can share boots: no two of a group show in
@@ -99,7 +115,7 @@ func has(effects []report.Effect, e report.Effect) bool {
 
 // secret tells that a write cannot be repeated, because its value is not known here.
 func secret(c report.Cause) bool {
-	return c.Value == nil || c.ValueB64 == nil && strings.HasPrefix(*c.Value, "secret:")
+	return c.Value == nil || c.Secret()
 }
 
 // doubt makes a leak's effects unconfirmed.

@@ -239,6 +239,10 @@ type Leak struct {
 	Reproducer string `json:"reproducer,omitempty"`
 }
 
+// WriterUserNS is the writer that any user of the machine could be: one in a user
+// namespace of its own.
+const WriterUserNS = "userns"
+
 // Cause is one write of the set that causes a leak (nearly always the only one).
 type Cause struct {
 	Key string `json:"key"`

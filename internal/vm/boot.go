@@ -54,7 +54,10 @@ type QEMU struct {
 	// Logger hears of it once if KVM does not work.
 	Logger zerolog.Logger
 
-	kvm string // kvmDevice, unless a test says otherwise
+	// What tests say otherwise: kvmDevice, os.Process.Kill, killDeadline.
+	kvm      string
+	kill     func(*os.Process) error
+	patience time.Duration
 
 	mu    sync.Mutex
 	noKVM bool // it was tried and does not work
@@ -173,7 +176,14 @@ func (q *QEMU) once(ctx context.Context, path string, g Guest, accel Accel, conf
 	if err != nil {
 		return r, err
 	}
-	defer context.AfterFunc(ctx, p.kill)()
+	kill := func() {
+		end := q.kill
+		if end == nil {
+			end = (*os.Process).Kill
+		}
+		p.kill(end, cmp.Or(q.patience, killDeadline))
+	}
+	defer context.AfterFunc(ctx, kill)()
 	hurry := func() bool { return true }
 	if grace > 0 {
 		hurry = time.AfterFunc(grace, func() { cancel(fmt.Errorf("%w (%v)", errGrace, grace)) }).Stop
@@ -192,15 +202,23 @@ func (q *QEMU) once(ctx context.Context, path string, g Guest, accel Accel, conf
 		on(m)
 		return nil
 	})
-	if errors.Is(err, guestlink.ErrNoFinal) && ctx.Err() == nil {
-		<-p.exited // nobody else holds the port: it says more than we could by killing it
+	if errors.Is(err, guestlink.ErrNoFinal) {
+		select {
+		case <-p.exited: // nobody else holds the port: it says more than we could by killing it
+		case <-ctx.Done():
+		}
 	}
-	p.kill() // there is nothing in the machine that would be worth shutting down
+	kill() // there is nothing in the machine that would be worth shutting down
 	werr := p.wait()
 	reading.Wait()
 	_, _ = p.console.Close(), p.result.Close()
 	r.Console = text.tail()
 	switch {
+	case errors.Is(werr, errUndead):
+		if cause := cmp.Or(context.Cause(ctx), err); cause != nil {
+			werr = fmt.Errorf("%w; %w", cause, werr)
+		}
+		return r, werr
 	case err == nil && text.err != nil:
 		return r, fmt.Errorf("keep the console: %w", text.err)
 	case err == nil:

@@ -3,15 +3,18 @@ package vm
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 	"github.com/netns-verify/netns-verify/internal/initramfs"
@@ -28,7 +31,7 @@ func answering(t *testing.T) Guest {
 	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	if kernels == nil { // tests of a package run one after another
 		var err error
-		if kernels, err = kernel.FromPackages(packages...); err != nil {
+		if kernels, err = kernel.FromPackages(t.Context(), packages...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,6 +99,76 @@ func TestKVMFallback(t *testing.T) {
 	}
 }
 
+// A QEMU that is not ended by being killed, and one whose pipes somebody else has
+// too: we go on without.
+func TestUndead(t *testing.T) {
+	g := answering(t)
+	enough := errors.New("enough")
+	boot := func(t *testing.T, kill func(*os.Process) error) error {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		g := g
+		g.Console = writer(func() { cancel(enough) })
+		q := &QEMU{Accel: TCG, Build: "x", kill: kill, patience: time.Millisecond}
+		_, err := q.Boot(ctx, g, func(guestlink.Message) {})
+		if !errors.Is(err, enough) {
+			t.Error(err)
+		}
+		return err
+	}
+	const console = ">&3" // the first descriptor that it inherits
+	t.Run("undead", func(t *testing.T) {
+		qemu(t, "echo up "+console+"; exec /bin/sleep 1000")
+		err := boot(t, func(p *os.Process) error {
+			t.Cleanup(func() { _ = p.Kill() })
+			return nil
+		})
+		if !errors.Is(err, errUndead) {
+			t.Error(err)
+		}
+	})
+	t.Run("survived", func(t *testing.T) {
+		note := filepath.Join(t.TempDir(), "survivor")
+		writable(t, note)
+		qemu(t, "/bin/sleep 1000 & echo $! >"+note+"; echo up "+console+"; exec /bin/sleep 1000")
+		_ = boot(t, nil)
+		b, err := os.ReadFile(note)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err == nil {
+			err = unix.Kill(pid, unix.SIGKILL)
+		}
+		if err != nil {
+			t.Errorf("nobody has survived: %v", err)
+		}
+	})
+}
+
+// writer does something when it is written to.
+type writer func()
+
+func (w writer) Write(b []byte) (int, error) {
+	w()
+	return len(b), nil
+}
+
+// writable makes a file that a QEMU can write to, which runs as nobody.
+func writable(t *testing.T, name string) {
+	t.Helper()
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(name, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for d := filepath.Dir(name); d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Without KVM's device there is nothing to warn of.
 func TestNoKVM(t *testing.T) {
 	g := answering(t)
@@ -133,18 +206,8 @@ func TestUnprivileged(t *testing.T) {
 	}
 	g := answering(t)
 	note := filepath.Join(t.TempDir(), "note")
-	if err := os.WriteFile(note, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(note, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	writable(t, note)
 	qemu(t, "/usr/bin/id -u > "+note+"; /usr/bin/env >> "+note)
-	for d := filepath.Dir(note); d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	t.Setenv("SECRET", "x")
 	q := &QEMU{Accel: TCG, Build: "x"}
 	if _, err := q.Boot(context.Background(), g, func(guestlink.Message) {}); err != nil {

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"io"
 	"strings"
-	"unicode"
+
+	"github.com/netns-verify/netns-verify/internal/guestlink"
 )
 
 const (
@@ -41,7 +42,7 @@ func (c *console) Write(b []byte) (int, error) {
 }
 
 func (c *console) line(line []byte) {
-	text := printable(string(line[:min(len(line), maxLine)]))
+	text := guestlink.Printable(string(line[:min(len(line), maxLine)]))
 	if text == "" {
 		return
 	}
@@ -55,19 +56,6 @@ func (c *console) tail() []string {
 	c.line(c.part)
 	c.part = nil
 	return c.last
-}
-
-// printable drops what could move the cursor of the terminal that it is shown on.
-func printable(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case unicode.IsPrint(r):
-			return r
-		}
-		return -1
-	}, s))
 }
 
 // panicked is what the kernel called its panic, or "".

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/guestlink"
 )
 
 // killDeadline is the longest wait for a killed QEMU to be gone.
@@ -28,8 +30,13 @@ type process struct {
 	stderr          lastBytes
 	exited          chan struct{}
 	err             error // how it ended, once exited is closed
-	kill            func()
+	killed          sync.Once
+	undead          chan struct{} // closed when it should long have ended
 }
+
+// errUndead is the error of a QEMU that waits in the kernel for what does not come,
+// such as a disk: nothing can end it then.
+var errUndead = errors.New("does not end when it is killed")
 
 // start starts QEMU. A machine outlives neither its process nor the end of ours.
 func start(path string, g Guest, accel Accel, confined bool) (*process, error) {
@@ -53,7 +60,7 @@ func start(path string, g Guest, accel Accel, confined bool) (*process, error) {
 	for _, d := range devices {
 		argv = append(argv, d.argv(&fds)...)
 	}
-	p := &process{console: consoleR, result: resultR}
+	p := &process{console: consoleR, result: resultR, undead: make(chan struct{})}
 	err := p.run(path, argv, fds, unprivileged(accel))
 	if refused := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EACCES); refused && os.Geteuid() == 0 {
 		err = p.run(path, argv, fds, nil) // no such user where we are, or QEMU is not for everybody
@@ -88,18 +95,28 @@ func (p *process) run(path string, argv []string, fds descriptors, as *syscall.C
 		}
 		close(p.exited)
 	}()
-	err := <-started
-	p.kill = sync.OnceFunc(func() { _ = p.cmd.Process.Kill() }) // gone already is as good
-	return err
+	return <-started
 }
 
-// wait waits until QEMU, which has been killed or has nothing more to do, is gone.
+// kill ends QEMU. Nobody waits for it, or for what it writes, much longer, whether
+// that ends it or not.
+func (p *process) kill(end func(*os.Process) error, patience time.Duration) {
+	p.killed.Do(func() {
+		_ = end(p.cmd.Process) // gone already is as good
+		for _, port := range []*os.File{p.console, p.result} {
+			_ = port.SetReadDeadline(time.Now().Add(patience)) // pipes can do that
+		}
+		time.AfterFunc(patience, func() { close(p.undead) })
+	})
+}
+
+// wait waits until QEMU, which has been killed, is gone.
 func (p *process) wait() error {
 	select {
 	case <-p.exited:
 		return p.err
-	case <-time.After(killDeadline):
-		return fmt.Errorf("process %d (QEMU) does not end", p.cmd.Process.Pid)
+	case <-p.undead:
+		return fmt.Errorf("QEMU (process %d) %w", p.cmd.Process.Pid, errUndead)
 	}
 }
 
@@ -193,7 +210,7 @@ func (l *lastBytes) Write(b []byte) (int, error) {
 func (l *lastBytes) String() string {
 	var lines []string
 	for line := range strings.Lines(string(l.b)) {
-		if s := printable(line); s != "" {
+		if s := guestlink.Printable(line); s != "" {
 			lines = append(lines, s)
 		}
 	}
