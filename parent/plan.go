@@ -56,6 +56,7 @@ func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 		r.host.Expected(e.Key), r.siblingBase[e.Key].State,
 	}}
 	p.up = perturb.Candidates(s, facts)
+	facts.Loadable = nil // later, when others have been written too, nobody could tell whose doing it was
 	s.Prefer = perturb.Down
 	p.down = perturb.Candidates(s, facts)
 	if r.o.Thorough {

@@ -44,7 +44,7 @@ func TestKernels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"vm", "--accel", "tcg", "--timeout", "20m", "--jobs", "2", "--json"}
+	args := []string{"vm", "--accel", "tcg", "--timeout", "20m", "--jobs", "2", "--thorough=false", "--json"}
 	for _, packages := range testenv.NeedVM(t, "5.10-cloud", "6.1-cloud", "6.12-cloud", "newest-cloud") {
 		for _, p := range packages {
 			args = append(args, "--deb", p)
@@ -62,9 +62,9 @@ func TestKernels(t *testing.T) {
 			if r.Run.ExitStatus > report.ExitLeak || r.Run.Phase != "report" {
 				t.Fatalf("run %+v, log:\n%s", r.Run, stderr)
 			}
-			t.Logf("%s: %d boots, %.1f s to the first word, %.0f s in all; %d keys on the host, %d in a child, %d writable, %d written with effect (%.1f %%), %d replays; %v",
+			t.Logf("%s: %d boots, %.1f s to the first word, %.0f s in all; %d keys on the host, %d in a child, %d writable, %d written with effect (%.1f %%), %d replays; %v; %v",
 				r.Host.KernelRelease, r.VM.Boots, float64(r.VM.BootMS)/1000, float64(r.Run.DurationMS)/1000, r.Counts.HostKeys, r.Counts.ChildKeys,
-				r.Counts.Writable, r.Counts.Perturbed, 100*float64(r.Counts.Perturbed)/float64(r.Counts.Writable), r.Run.Replays, r.Counts.Verdicts)
+				r.Counts.Writable, r.Counts.Perturbed, 100*float64(r.Counts.Perturbed)/float64(r.Counts.Writable), r.Run.Replays, r.Counts.Verdicts, r.Counts.Creation)
 			t.Logf("creation: %v", r.Counts.Creation)
 			for _, n := range r.Run.NotRestored {
 				if !n.OneWay {

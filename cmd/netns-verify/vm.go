@@ -70,11 +70,12 @@ func (f *vmFlags) register(cmd *cobra.Command) {
 	f.memory = 512 << 20
 	fs.Var(&f.memory, "memory", "the machine's memory")
 	fs.IntVar(&f.cpus, "cpus", 1, "the machine's processors")
-	fs.DurationVar(&f.timeout, "timeout", 5*time.Minute, "longest time for one boot, and for reading the kernels")
+	fs.DurationVar(&f.timeout, "timeout", 30*time.Minute, "longest time for one boot, and for reading the kernels")
 	fs.IntVar(&f.reboots, "reboots", 10, "boots that prove what cannot be undone, with the write and without (0: none)")
 	fs.StringVar(&f.keepConsole, "keep-console", "", "write what the kernels write to their console to `FILE`")
 	fs.IntVar(&f.jobs, "jobs", 1, "kernels at a time")
 	f.runFlags.register(cmd)
+	fs.BoolVar(&f.writeHost, "write-host", true, "also write the guest's own keys, and see which namespaces take them over")
 	f.allowOneWay, f.writeHost = true, true // nothing outlives the machine
 	f.thorough, f.descriptors = true, true
 	for _, flag := range []string{"allow-one-way", "descriptors", "thorough"} {

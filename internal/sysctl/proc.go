@@ -33,7 +33,7 @@ type Proc struct {
 
 // firstRead is the size of the first buffer, in bytes: small, because the
 // kernel allocates and clears as much for every read.
-const firstRead = 4096
+const firstRead = 512
 
 // NewProc returns the tree below root. It reads nothing yet.
 func NewProc(root string) *Proc { return &Proc{root: filepath.Clean(root)} }

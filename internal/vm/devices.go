@@ -25,6 +25,10 @@ func (d *descriptors) add(f *os.File) (fd int) {
 	return 2 + len(*d)
 }
 
+// cpus is the processor. TCG carries out "rep stosb" byte by byte, and a kernel that
+// thinks it fast clears all memory with it: reading a sysctl takes 30 µs instead of 8.
+var cpus = map[Accel]string{KVM: "max", TCG: "max,erms=off,fsrm=off"}
+
 // board is the machine itself, with nothing on it that was not asked for.
 type board struct {
 	accel    Accel
@@ -36,7 +40,7 @@ func (b board) argv(*descriptors) []string {
 	return []string{
 		"-no-user-config", "-nodefaults",
 		"-machine", "q35,vmport=off,smbus=off,sata=off,usb=off,accel=" + string(b.accel),
-		"-cpu", "max", "-smp", strconv.Itoa(b.cpus), "-m", strconv.Itoa(b.memoryMB) + "M",
+		"-cpu", cpus[b.accel], "-smp", strconv.Itoa(b.cpus), "-m", strconv.Itoa(b.memoryMB) + "M",
 		"-display", "none", "-nic", "none", "-no-reboot",
 	}
 }

@@ -26,7 +26,7 @@ func TestArgv(t *testing.T) {
 		device device
 		want   string
 	}{
-		{board{TCG, 512, 2}, "-no-user-config -nodefaults -machine q35,vmport=off,smbus=off,sata=off,usb=off,accel=tcg -cpu max -smp 2 -m 512M -display none -nic none -no-reboot"},
+		{board{TCG, 512, 2}, "-no-user-config -nodefaults -machine q35,vmport=off,smbus=off,sata=off,usb=off,accel=tcg -cpu max,erms=off,fsrm=off -smp 2 -m 512M -display none -nic none -no-reboot"},
 		{serial{"console", files[0]}, "-add-fd fd=3,set=3 -chardev file,id=console,path=/dev/fdset/3,append=on -serial chardev:console"},
 		{serial{"result", files[1]}, "-add-fd fd=4,set=4 -chardev file,id=result,path=/dev/fdset/4,append=on -serial chardev:result"},
 		{boot{files[2], files[3], "a b"}, "-kernel /proc/self/fd/5 -initrd /proc/self/fd/6 -append a b"},
