@@ -142,7 +142,7 @@ func TestVM(t *testing.T) {
 	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	inGuest(t, realGuest(t))
 	nothingLeft(t)
-	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.netfilter", "--reboots", "0"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--include", "net.netfilter", "--reboots", "0"}
 	for _, p := range packages {
 		args = append(args, "--deb", p)
 	}
@@ -180,7 +180,7 @@ func TestVMSeveral(t *testing.T) {
 	inGuest(t, realGuest(t))
 	nothingLeft(t)
 	console := filepath.Join(t.TempDir(), "console")
-	args := []string{"vm", "--accel", "tcg", "--kernel", k, "--kernel", k, "--include", "net.core.somaxconn", "--keep-console", console, "--append", "loglevel=7"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--kernel", k, "--kernel", k, "--include", "net.core.somaxconn", "--keep-console", console, "--append", "loglevel=7"}
 	status, stdout, stderr := cli(t, append(args, "--json")...)
 	var rs []report.Report
 	if err := json.Unmarshal([]byte(stdout), &rs); err != nil || len(rs) != 2 {
@@ -220,7 +220,7 @@ func TestVMFaults(t *testing.T) {
 		t.Run(tc.fault, func(t *testing.T) {
 			inGuest(t, faultyGuest(t))
 			nothingLeft(t)
-			args := []string{"vm", "--accel", "tcg", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=" + tc.fault}
+			args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=" + tc.fault}
 			status, stdout, stderr := cli(t, append(args, tc.args...)...)
 			r := decode(t, stdout)
 			if status != report.ExitUnverified || r.Run.ExitStatus != status || r.Run.Complete || r.Run.Phase != tc.phase || !strings.Contains(r.Run.ExitReason, tc.says) {
@@ -248,7 +248,7 @@ func TestVMModuleRequest(t *testing.T) {
 	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	inGuest(t, faultyGuest(t))
 	nothingLeft(t)
-	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.core.somaxconn", "--append", "fault=module"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--include", "net.core.somaxconn", "--append", "fault=module"}
 	for _, p := range packages {
 		args = append(args, "--deb", p)
 	}
@@ -281,7 +281,7 @@ func TestVMEnded(t *testing.T) {
 			inGuest(t, faultyGuest(t)) // one that would hang in the second pass
 			dir := t.TempDir()
 			t.Setenv("TMPDIR", dir)
-			run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
+			run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
 			qemu := machines(t, run.cmd.Process.Pid)
 			if err := tc.end(t, run); err != nil {
 				t.Fatal(err)
@@ -313,7 +313,7 @@ func TestVMProofInterrupted(t *testing.T) {
 	inGuest(t, realGuest(t))
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	args := []string{"vm", "--accel", "tcg", "--json", "--include", "net.netfilter.nf_hooks_lwtunnel"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--include", "net.netfilter.nf_hooks_lwtunnel"}
 	for _, p := range packages {
 		args = append(args, "--deb", p)
 	}
@@ -356,7 +356,7 @@ func TestVMProofInterrupted(t *testing.T) {
 func TestVMToolKilled(t *testing.T) {
 	k := bare(t)
 	inGuest(t, faultyGuest(t))
-	run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
+	run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
 	qemu := machines(t, run.cmd.Process.Pid)
 	if len(qemu) != 1 {
 		t.Fatalf("%d machines", len(qemu))

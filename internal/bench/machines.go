@@ -134,7 +134,7 @@ func bareGuest(k *kernel.Kernel, poweroff string) (vm.Guest, error) {
 func (t *vmTimes) measure(ctx context.Context, o options, g vm.Guest, kernel ...string) error {
 	args := append([]string{
 		"vm", "--accel", string(vm.TCG), "--memory", strconv.Itoa(g.MemoryMB) + "M", "--cpus", strconv.Itoa(g.CPUs),
-		"--include", "net.core", "--reboots", "0", "--json", "--log-format", "json", "--log-level", "info",
+		"--include", "net.core", "--reboots", "0", "--thorough=false", "--write-host=false", "--json", "--log-format", "json", "--log-level", "info",
 	}, kernel...)
 	whole, _, log, err := timed(ctx, o.binary, args...)
 	if err != nil {
