@@ -63,6 +63,9 @@ func (c *creation) writeBatch(ctx context.Context, keys []hostKey) (deferred []h
 	c.announce(announced)
 	b := &hostBatch{}
 	for _, h := range keys {
+		if c.ignored(h.key) {
+			continue // restless by now: nobody could put it back
+		}
 		if c.host.Look(h.key) != c.host.Expected(h.key) {
 			deferred = append(deferred, h)
 			continue
@@ -235,9 +238,13 @@ func (c *creation) putBack() error {
 		if err != nil {
 			return fmt.Errorf("put the host back: %w", err)
 		}
-		slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
+		ours := slices.DeleteFunc(slices.Clone(off), notByWriting)
+		if len(ours) == 0 && len(off) > 0 {
+			return c.others()
+		}
+		slices.SortStableFunc(ours, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
 		failed = map[sysctl.Key]error{}
-		for _, e := range off {
+		for _, e := range ours {
 			if c.m.Host().Read(e.key) == e.before || !e.before.OK() {
 				continue // it has followed another
 			}
@@ -251,10 +258,16 @@ func (c *creation) putBack() error {
 	}
 	off, err := c.hostOff()
 	for _, e := range off {
-		c.keep(e, failed[e.key])
+		if !notByWriting(e) {
+			c.keep(e, failed[e.key])
+		}
 	}
-	return err
+	return errors.Join(err, c.others())
 }
+
+// notByWriting tells that what changed is no value of a network's key, or is gone,
+// such as the keys of a device: that is others' doing.
+func notByWriting(e effect) bool { return !e.key.Network() || e.after == sysctl.Absent }
 
 // keep gives up a host key that does not go back. On a host that is a failure.
 func (c *creation) keep(e effect, err error) {

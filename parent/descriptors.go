@@ -30,6 +30,7 @@ func (r *run) descriptors(ctx context.Context) error {
 			return err // what was done until then is to be put right
 		}
 		r.warn("what happens through a descriptor of another namespace was not tested, or not all of it: %v", err)
+		r.leftOpen()
 		return nil
 	}
 	return err
@@ -49,7 +50,7 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	if err := d.rest(ctx); err != nil {
 		return err
 	}
-	w, err := d.start(ctx, d.writer.role())
+	w, err := d.startWriter(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,14 +88,14 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	return d.deferred(ctx)
 }
 
-// rest waits for what the writes by path may still do, so that nothing of it is
-// taken for the work of a descriptor.
-func (d *descriptorPass) rest(ctx context.Context) error {
-	time.Sleep(d.o.Settle)
-	if err := d.look(ctx, nil, nil); err != nil {
+// rest waits for what all writes until now may still do, so that nothing of it is
+// taken for the work of those to come.
+func (p *passState) rest(ctx context.Context) error {
+	time.Sleep(p.o.Settle)
+	if err := p.look(ctx, nil, nil); err != nil {
 		return err
 	}
-	for _, w := range d.writings {
+	for _, w := range p.writings {
 		w.atRest = len(w.writes)
 	}
 	return nil
@@ -215,7 +216,7 @@ func (d *descriptorPass) gone(ctx context.Context, ws []write) error {
 			return err
 		}
 		d.progress(0, 0, "their namespace is gone")
-		w, err := d.start(ctx, d.writer.role())
+		w, err := d.startWriter(ctx)
 		if err != nil {
 			return err
 		}

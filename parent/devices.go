@@ -79,6 +79,12 @@ func (r *run) having(devices bool) (back func()) {
 	return func() { r.devices = was }
 }
 
+// startWriter starts a writer of a pass.
+func (r *run) startWriter(ctx context.Context) (*client, error) {
+	defer r.having(true)()
+	return r.start(ctx, r.writer.role())
+}
+
 // meet exchanges the sibling if it is not the one for writes of this key.
 func (r *run) meet(ctx context.Context, k sysctl.Key) error {
 	devices := onDevices([]write{{key: k}}) && r.o.Devices.wanted()

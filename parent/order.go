@@ -92,7 +92,7 @@ func backwards[T any](s []T) []T {
 // all where much is done with each key: the keys of all are of the same code.
 func (r *run) sampled(index int) bool {
 	for i := range r.plan {
-		if name, _ := r.plan[i].entry.Key.Device(); name != "" {
+		if name, _ := r.plan[i].entry.Key.Device(); name != "" && r.plan[i].skip == "" {
 			this, _ := r.plan[index].entry.Key.Device()
 			return this == "" || this == name
 		}

@@ -91,6 +91,7 @@ func (r *run) writeThrough(p passed, again write) write {
 	w := write{key: again.key, value: again.value, via: again.via, at: time.Now()}
 	if p.handle == nil {
 		w.errno = sysctl.Errno(p.err)
+		w.before, w.after = sysctl.State{Errno: w.errno}, sysctl.State{Errno: w.errno}
 		return w
 	}
 	if r.o.Writing != nil {

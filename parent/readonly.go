@@ -32,31 +32,35 @@ func (r *run) reads(ctx context.Context) error {
 		}
 	}
 	off, err := r.readTrial(ctx, all)
-	if err != nil {
-		return err
-	}
-	for _, e := range off {
-		l, err := r.causeOfRead(ctx, e, all)
-		if err != nil {
-			return err
-		}
-		if l != nil {
+	for i := 0; i < len(off) && err == nil; i++ {
+		var l *leak
+		if l, err = r.causeOfRead(ctx, off[i], all); l != nil {
 			r.add(l)
+			r.restless[off[i].place] = true
 		}
 	}
-	for _, e := range off {
-		r.restless[e.place] = true
-	}
-	return nil
+	r.returnForced()
+	return err
 }
+
+// readBudget is how many trials one search may take: thirty keys for each of
+// which the others are halved.
+const readBudget = 300
 
 // causeOfRead narrows down which of the keys it is whose reading has an effect,
 // and confirms that.
 func (r *run) causeOfRead(ctx context.Context, e effect, all []write) (*leak, error) {
-	cause, _, err := bisect.Minimal(all, r.o.MaxReplays-r.replays, func(part []write) (bool, error) {
-		off, err := r.readTrial(ctx, part)
+	shows := func(reads []write) (bool, error) {
+		off, err := r.readTrial(ctx, reads)
 		return hasPlace(off, e.place), err
-	})
+	}
+	if sham, err := shows(nil); err != nil || sham {
+		return nil, err
+	}
+	if again, err := shows(all); err != nil || !again {
+		return nil, err
+	}
+	cause, _, err := bisect.Minimal(all, readBudget, shows)
 	if err != nil || len(cause) == 0 {
 		if errors.Is(err, bisect.ErrBudget) {
 			err = nil
@@ -72,8 +76,7 @@ func (r *run) causeOfRead(ctx context.Context, e effect, all []write) (*leak, er
 		} else {
 			reads = nil
 		}
-		off, err := r.readTrial(ctx, reads)
-		if err != nil || hasPlace(off, e.place) != real {
+		if shown, err := shows(reads); err != nil || shown != real {
 			return nil, err
 		}
 	}
@@ -98,18 +101,20 @@ func (r *run) readTrial(ctx context.Context, reads []write) ([]effect, error) {
 		}
 	}
 	off, err := r.hostOff()
-	if err != nil {
-		return nil, err
-	}
-	if err := w.quit(); err != nil {
-		return nil, err
-	}
 	for _, e := range off {
-		if len(reads) > 0 { // else it is somebody else's doing
+		switch {
+		case len(reads) == 0: // it is somebody else's doing
+		case !e.key.Network():
+			r.host.Expect(e.key, e.after)
+			r.note(e, "it changed while keys were only being read")
+		default:
 			r.restoreOnHost(e)
 		}
 	}
-	return off, nil
+	if len(reads) > 0 {
+		off = slices.DeleteFunc(off, func(e effect) bool { return !e.key.Network() })
+	}
+	return off, errors.Join(err, w.quit())
 }
 
 // undoReads puts back what reading has done to the host until the end.

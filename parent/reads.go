@@ -46,7 +46,7 @@ func (r *run) confirmReads(ctx context.Context, reads []read) error {
 // readAgain moves the keys by path in a fresh writer and returns those of which
 // its descriptor still shows the host's value.
 func (r *run) readAgain(ctx context.Context, reads []read) (still []read, err error) {
-	w, err := r.start(ctx, r.writer.role())
+	w, err := r.startWriter(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -183,6 +183,9 @@ func originalsOf(off []effect, suspects []write) []write {
 // writer has, newest first.
 func (r *run) originals(suspects []write) []write {
 	base := r.writerBase.Map()
+	if len(base) == 0 { // it ended before it could be surveyed
+		base = r.writings[0].writerBase.Map()
+	}
 	keys := keysOf(suspects)
 	slices.Reverse(keys)
 	var undo []write

@@ -110,6 +110,11 @@ func newRun(m Machine, o Options) *run {
 
 func (r *run) all(ctx context.Context) error {
 	for i, writer := range r.o.Writers {
+		if i > 0 && r.last != nil {
+			if err := r.last.rest(ctx); err != nil {
+				return err
+			}
+		}
 		r.switchTo(writer)
 		look := r.surveyWriter
 		if i == 0 {

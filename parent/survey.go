@@ -23,7 +23,7 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		return nil, fmt.Errorf("host: %w", err)
 	}
 	r.secrets.learn(r.host.Baseline())
-	if r.o.Thorough {
+	if r.o.Thorough && !r.o.DryRun {
 		if err := r.reads(ctx); err != nil {
 			return nil, err
 		}

@@ -37,7 +37,7 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client) err
 	if err := stopped(ctx); err != nil {
 		return err
 	}
-	w, err := r.start(ctx, r.writer.role())
+	w, err := r.startWriter(ctx)
 	if err != nil {
 		return err
 	}

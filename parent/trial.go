@@ -148,12 +148,11 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	}
 	out.writes = done
 	for began := time.Now(); ; {
-		if t.until == (place{}) {
-			time.Sleep(t.settle)
-		}
-		if out.effects, err = look(done); err != nil {
+		now, err := look(done)
+		if err != nil {
 			return out, err
 		}
+		out.effects = withSeen(now, out.effects) // it may be gone soon
 		if out.took = time.Since(began); out.took >= t.settle || hasPlace(out.effects, t.until) {
 			break
 		}

@@ -14,7 +14,7 @@ import (
 // worst of what the writers found.
 func (r *run) reportKeys(rep *report.Report) {
 	rep.Counts.Verdicts = map[report.Verdict]int{}
-	if r.host == nil || r.writing == nil || r.writerBase == nil {
+	if r.host == nil || r.writing == nil || r.writings[0].writerBase == nil {
 		return
 	}
 	var judges []judge
