@@ -170,7 +170,7 @@ func TestVM(t *testing.T) {
 	for _, e := range logLines(t, stderr) {
 		seen[e["message"]]++
 	}
-	if seen["leak"] != 1 || seen["phase"] != 6 || seen["run started"] != 1 || seen["run ended"] != 1 {
+	if seen["leak"] != 1 || seen["phase"] != 7 || seen["run started"] != 1 || seen["run ended"] != 1 {
 		t.Errorf("events: %v", seen)
 	}
 }

@@ -50,7 +50,7 @@ func TestWriteHost(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root")
 	}
-	status, stdout, stderr := in(t, worldPlain, "run", "--write-host", "--yes", "--json")
+	status, stdout, stderr := in(t, worldPlain, "run", "--write-host", "--yes", "--devices", "none", "--json")
 	if status != report.ExitClean && status != report.ExitLeak {
 		t.Fatalf("exit status %d: %s", status, stderr)
 	}
