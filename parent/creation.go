@@ -57,7 +57,7 @@ func (r *run) findCreations(ctx context.Context) error {
 	}
 	r.enter(PhaseHost, "")
 	if !r.quiet() {
-		r.warn("host keys were not written: what other programs change meanwhile could not be told from it")
+		r.skip(PhaseHost, "host keys were not written: what other programs change meanwhile could not be told from it")
 		return nil
 	}
 	r.creations, r.kept = map[sysctl.Key]map[string]origin{}, map[sysctl.Key]string{}

@@ -188,9 +188,16 @@ func TestDescriptorsAreLeftAlone(t *testing.T) {
 			if err != nil || r.Counts.Descriptors != tc.keys || len(r.Leaks) > 0 {
 				t.Errorf("%v, %d keys, leaks %+v", err, r.Counts.Descriptors, r.Leaks)
 			}
-			warned := slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, tc.warning) })
-			if tc.warning != "" && !warned || tc.warning == "" && len(r.Warnings) > 0 {
-				t.Errorf("warnings %q", r.Warnings)
+			said := slices.Clone(r.Warnings)
+			for _, s := range r.Run.Skipped {
+				said = append(said, s.Why)
+			}
+			warned := slices.ContainsFunc(said, func(w string) bool { return strings.Contains(w, tc.warning) })
+			if tc.warning != "" && !warned || tc.warning == "" && len(said) > 0 {
+				t.Errorf("said %q", said)
+			}
+			if (k.noPass || k.drainErr != nil) != (len(r.Run.Skipped) > 0) {
+				t.Errorf("skipped %v", r.Run.Skipped)
 			}
 		})
 	}
@@ -268,7 +275,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		if k.received <= room {
 			break
 		}
-		if err == nil && len(r.Warnings) > 0 {
+		if err == nil && len(r.Run.Skipped) > 0 {
 			warned++
 		} else if err == nil {
 			t.Errorf("room for %d: nothing is said", room)

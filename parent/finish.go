@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -189,7 +190,7 @@ func (r *run) lastLook() error {
 	}
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
 		k := sysctl.Key(n.Key)
-		return r.m.Host().Read(k) == r.atFirst(k).State
+		return n.What == report.WhatSysctl && r.m.Host().Read(k) == r.atFirst(k).State
 	})
 	return nil
 }
@@ -213,7 +214,8 @@ func (r *run) leftAlone(e effect) {
 }
 
 func (r *run) lose(e effect, why string) {
-	n := report.NotRestored{Key: string(e.key), Why: why, OneWay: r.stuck[e.key] && !r.denied[e.key]}
+	what, name := observe.Place(e.key)
+	n := report.NotRestored{What: what, Key: name, Why: why, OneWay: r.stuck[e.key] && !r.denied[e.key]}
 	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
 	r.lost = append(r.lost, n)
 	r.log.Error().Str("key", n.Key).Str("why", why).Msg("not restored")

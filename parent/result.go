@@ -20,7 +20,7 @@ func (r *run) report(reached Phase) *report.Report {
 		Run: report.Run{
 			Seed: r.o.Seed, Batches: r.batches,
 			Replays: r.replays, ReplaysExhausted: r.exhausted, SettleMS: r.o.Settle.Milliseconds(),
-			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun, Thorough: r.o.Thorough,
+			Phase: string(reached), NotRestored: r.lost, DryRun: r.o.DryRun, Thorough: r.o.Thorough, Skipped: r.skipped,
 		},
 		Warnings: r.warnings,
 		Host:     report.Host{Devices: r.made},
@@ -42,8 +42,11 @@ func (r *run) report(reached Phase) *report.Report {
 	}
 	r.reportKeys(rep)
 	r.reportCreations(rep)
-	if r.o.DryRun {
-		rep.Plan = r.reportPlan()
+	for _, w := range r.writings {
+		if r.o.DryRun {
+			r.writing = w
+			rep.Plan = append(rep.Plan, r.reportPlan()...)
+		}
 	}
 	rep.Normalize()
 	return rep
@@ -64,7 +67,8 @@ func (r *run) reportLeak(l *leak) report.Leak {
 	for _, e := range l.effects {
 		out.Effects = append(out.Effects, r.reportEffect(e))
 		effects = append(effects, e.key)
-		lost := func(n report.NotRestored) bool { return n.Key == string(e.key) }
+		what, name := observe.Place(e.key)
+		lost := func(n report.NotRestored) bool { return n.What == what && n.Key == name }
 		if e.observer == observerHost && (r.stuck[e.key] || slices.ContainsFunc(r.lost, lost)) {
 			out.Restored = false
 		}
@@ -127,7 +131,7 @@ func (r *run) reportPlan() []report.Planned {
 		}
 	}
 	for i, p := range r.plan {
-		entry := report.Planned{Key: string(p.entry.Key), Batch: number[i], Why: string(p.skip)}
+		entry := report.Planned{Key: string(p.entry.Key), Writer: string(r.writer), Batch: number[i], Why: string(p.skip)}
 		for _, c := range p.up {
 			entry.Candidates = append(entry.Candidates, r.shown(p.entry.Key, sysctl.State{Value: c}).String())
 		}

@@ -66,6 +66,7 @@ type run struct {
 	creations map[sysctl.Key]map[string]origin // by key and mode: see creation.go
 	devconfs  []string                         // the modes that were tried
 	kept      map[sysctl.Key]string            // host keys that we wrote and could not put back, with why
+	skipped   []report.Skipped                 // what was asked for and not done
 }
 
 // foreign is an effect that no write explains.
@@ -186,6 +187,12 @@ func (r *run) warn(format string, args ...any) {
 		r.warnings = append(r.warnings, text)
 		r.log.Warn().Str("phase", string(r.phase)).Msg(text)
 	}
+}
+
+// skip says that a part of the run that was asked for is not done, or not all of it.
+func (r *run) skip(p Phase, why string) {
+	r.skipped = append(r.skipped, report.Skipped{Phase: string(p), Why: why})
+	r.log.Warn().Str("phase", string(p)).Str("why", why).Msg("skipped")
 }
 
 func (r *run) start(ctx context.Context, role Role) (*client, error) {

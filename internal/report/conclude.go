@@ -129,6 +129,7 @@ func (r *Report) gaps(end Ending) (all, refused []string) {
 	if r.Run.ReplaysExhausted {
 		add(1, 0, "used-up budget of replays")
 	}
+	add(len(r.Run.Skipped), 0, "skipped phase")
 	if end.Err != nil || r.Run.DryRun || len(r.Keys) == 0 {
 		all = append(all, "not everything was tried")
 		refused = append(refused, "not everything was tried")

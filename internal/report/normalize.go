@@ -13,6 +13,7 @@ func (r *Report) Normalize() {
 	empty(&r.Run.Writers)
 	empty(&r.Run.NotRestored)
 	empty(&r.Run.Observe)
+	empty(&r.Run.Skipped)
 	empty(&r.Warnings)
 	empty(&r.Host.Modules)
 	empty(&r.Host.Devices)

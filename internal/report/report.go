@@ -64,11 +64,20 @@ type Run struct {
 	NotRestored []NotRestored `json:"not_restored"`
 	// Observe is the kinds of places of the host that are watched.
 	Observe []string `json:"observe"`
+	// Skipped is the parts that were asked for and could not be done, or not wholly.
+	Skipped []Skipped `json:"skipped"`
+}
+
+// Skipped is a part of a run that was not done.
+type Skipped struct {
+	Phase string `json:"phase"`
+	Why   string `json:"why"`
 }
 
 // NotRestored is a key of the host that could not be put back.
 type NotRestored struct {
-	Key string `json:"key"`
+	What string `json:"what"`
+	Key  string `json:"key"`
 	Change
 	Why string `json:"why"`
 	// OneWay tells that this is the effect of a one-way leak, so the finding
@@ -101,7 +110,8 @@ type Host struct {
 
 // Planned is one key of a dry run's plan.
 type Planned struct {
-	Key string `json:"key"`
+	Key    string `json:"key"`
+	Writer string `json:"writer"`
 	// Candidates are the values that would be tried, in order.
 	Candidates []string `json:"candidates"`
 	// Batch is the batch of the forward pass that the key is in, from 1; 0

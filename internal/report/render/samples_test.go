@@ -119,7 +119,7 @@ func leaks() *report.Report {
 			Via: "path", Restored: true,
 		},
 	}
-	r.Run.NotRestored = []report.NotRestored{{Key: "net/ipv4/conf/eth0.100/x", Change: appeared, Why: "one-way: EBUSY"}}
+	r.Run.NotRestored = []report.NotRestored{{What: report.WhatSysctl, Key: "net/ipv4/conf/eth0.100/x", Change: appeared, Why: "one-way: EBUSY"}}
 	r.Normalize()
 	r.Conclude(report.Ending{})
 	return r
@@ -129,7 +129,7 @@ func partial() *report.Report {
 	r := clean()
 	r.Run.Phase = "forward"
 	r.Keys[0].Verdict, r.Keys[0].UntestedReason = report.VerdictUntested, report.ReasonStopped
-	r.Run.NotRestored = []report.NotRestored{{Key: "net/core/somaxconn", Change: changed("4096", "5000"), Why: "write /proc/sys/net/core/somaxconn: EPERM"}}
+	r.Run.NotRestored = []report.NotRestored{{What: report.WhatSysctl, Key: "net/core/somaxconn", Change: changed("4096", "5000"), Why: "write /proc/sys/net/core/somaxconn: EPERM"}}
 	r.Normalize()
 	r.Conclude(report.Ending{Err: errors.New("writer: read reply: no answer within 30s (last log line: <none>)")})
 	return r
@@ -139,10 +139,10 @@ func dryRun() *report.Report {
 	r := base()
 	r.Run.DryRun, r.Run.Phase, r.Run.Batches = true, "plan", 0
 	r.Plan = []report.Planned{
-		{Key: "net/core/somaxconn", Candidates: []string{"4097", "4095", "0"}, Batch: 1},
-		{Key: "net/core/wmem_max", Candidates: []string{"1", "2", "3", "4", "5", "6", "7"}, Batch: 1},
-		{Key: "net/ipv4/old", Why: "excluded"},
-		{Key: "net/ipv6/conf/lo/disable_ipv6", Candidates: []string{"1"}, Batch: 2, Why: "disrupts: on its own"},
+		{Key: "net/core/somaxconn", Writer: "root", Candidates: []string{"4097", "4095", "0"}, Batch: 1},
+		{Key: "net/core/wmem_max", Writer: "root", Candidates: []string{"1", "2", "3", "4", "5", "6", "7"}, Batch: 1},
+		{Key: "net/ipv4/old", Writer: "root", Why: "excluded"},
+		{Key: "net/ipv6/conf/lo/disable_ipv6", Writer: "root", Candidates: []string{"1"}, Batch: 2, Why: "disrupts: on its own"},
 	}
 	r.Normalize()
 	r.Conclude(report.Ending{})

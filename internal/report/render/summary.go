@@ -47,6 +47,9 @@ func (p *page) summary(r *report.Report) {
 	if d := devices(r.Host.Devices); d != "" {
 		p.field("devices", d)
 	}
+	for _, s := range r.Run.Skipped {
+		p.field("skipped", s.Phase+": "+s.Why)
+	}
 	for _, w := range r.Warnings {
 		p.field("warning", w)
 	}
@@ -137,7 +140,7 @@ func (p *page) verdict(r *report.Report) {
 		p.lines(p.bad("LEAK")+": ", 6, 2, fmt.Sprintf("%s out of a network namespace; %d of %d writable keys tested (exit status %d)",
 			plural(len(r.Leaks), "leak"), c.Perturbed, c.Writable, run.ExitStatus))
 	case run.DryRun:
-		p.lines(p.strong("DRY RUN")+": ", 9, 2, fmt.Sprintf("nothing was written; %s would be (exit status %d)", plural(planned(r), "key"), run.ExitStatus))
+		p.lines(p.strong("DRY RUN")+": ", 9, 2, fmt.Sprintf("nothing was written; %s would be (exit status %d)", plural(planned(r.Plan), "key"), run.ExitStatus))
 	case !run.Complete:
 		p.lines(p.doubt("INCOMPLETE")+": ", 12, 2, text)
 	default:

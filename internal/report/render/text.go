@@ -288,12 +288,23 @@ func (p *page) plan(r *report.Report, o Options) {
 	if !r.Run.DryRun {
 		return
 	}
+	for _, w := range r.Run.Writers {
+		mine := slices.DeleteFunc(slices.Clone(r.Plan), func(k report.Planned) bool { return k.Writer != w })
+		p.planOf(w, mine, len(r.Run.Writers) > 1, o)
+	}
+}
+
+func (p *page) planOf(writer string, plan []report.Planned, oneOfSeveral bool, o Options) {
 	batches := 0
-	for _, k := range r.Plan {
+	for _, k := range plan {
 		batches = max(batches, k.Batch)
 	}
-	p.section(p.strong, "PLAN", fmt.Sprintf("%s in %s, and then the same in reverse", plural(planned(r), "key"), plural(batches, "batch")))
-	for _, k := range r.Plan {
+	head := fmt.Sprintf("%s in %s, and then the same in reverse", plural(planned(plan), "key"), plural(batches, "batch"))
+	if oneOfSeveral {
+		head = writer + ": " + head
+	}
+	p.section(p.strong, "PLAN", head)
+	for _, k := range plan {
 		values := k.Candidates
 		if len(values) > shown && !o.Verbose {
 			values = append(slices.Clone(values[:shown]), "...")
@@ -309,12 +320,13 @@ func (p *page) plan(r *report.Report, o Options) {
 	}
 }
 
-// planned counts the keys that would be written.
-func planned(r *report.Report) (n int) {
-	for _, k := range r.Plan {
+// planned counts the keys that would be written, each once.
+func planned(plan []report.Planned) int {
+	keys := map[string]bool{}
+	for _, k := range plan {
 		if k.Batch > 0 {
-			n++
+			keys[k.Key] = true
 		}
 	}
-	return n
+	return len(keys)
 }
