@@ -66,11 +66,23 @@ func (c *client) makeDevices(d Devices) error {
 }
 
 // Which children have devices? A writer of a pass, the control namespace and those
-// that are compared with it: always. The sibling: while keys of devices are written,
+// that are compared with it: always, but where the keys of lo stand for those of all
+// devices. The sibling: while keys of devices are written,
 // since its sweeps cost most. The children of a replay: if that writes keys of
 // devices, or the pass is just writing some. A leak that needs devices although no
 // key of theirs is written does not come again in its batch's replays; it is late
 // then, and the whole history has such keys.
+
+// loopback is the device that every namespace has.
+const loopback = "lo"
+
+// bare tells that devices are of no use now: nothing is written to their keys.
+func (r *run) bare() bool {
+	if r.phase != PhaseValues && r.phase != PhaseDescriptors {
+		return false
+	}
+	return r.sample == "" || r.sample == loopback
+}
 
 // having makes children that are started have devices or not, until back is called.
 func (r *run) having(devices bool) (back func()) {
@@ -81,13 +93,13 @@ func (r *run) having(devices bool) (back func()) {
 
 // startWriter starts a writer of a pass.
 func (r *run) startWriter(ctx context.Context) (*client, error) {
-	defer r.having(true)()
+	defer r.having(!r.bare())()
 	return r.start(ctx, r.writer.role())
 }
 
-// meet exchanges the sibling if it is not the one for writes of this key.
-func (r *run) meet(ctx context.Context, k sysctl.Key) error {
-	devices := onDevices([]write{{key: k}}) && r.o.Devices.wanted()
+// meet exchanges the sibling if it is not the one for writes of these keys.
+func (r *run) meet(ctx context.Context, batch []int) error {
+	devices := r.o.Devices.wanted() && slices.ContainsFunc(batch, func(i int) bool { return onDevice(r.plan[i].entry.Key) })
 	if devices == r.devices {
 		return nil
 	}
@@ -95,16 +107,18 @@ func (r *run) meet(ctx context.Context, k sysctl.Key) error {
 	return r.renewSibling(ctx)
 }
 
-// onDevices tells that some of the writes are to keys of devices.
+// onDevices tells that some of the writes are to keys of devices that are made.
 func onDevices(ws []write) bool {
-	return slices.ContainsFunc(ws, func(w write) bool {
-		name, _ := w.key.Device()
-		return name != ""
-	})
+	return slices.ContainsFunc(ws, func(w write) bool { return onDevice(w.key) })
+}
+
+func onDevice(k sysctl.Key) bool {
+	name, _ := k.Device()
+	return name != "" && name != loopback
 }
 
 func (r *run) trialDevices(t trial) bool {
-	return r.devices || t.later || onDevices(t.writes) || onDevices(t.as)
+	return r.devices || t.later && !r.bare() || onDevices(t.writes) || onDevices(t.as)
 }
 
 // reportDevices takes note of what could be made, and of what the writer could not

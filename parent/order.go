@@ -91,13 +91,24 @@ func backwards[T any](s []T) []T {
 // sampled tells that a key is not one of a device, or of the one that stands for
 // all where much is done with each key: the keys of all are of the same code.
 func (r *run) sampled(index int) bool {
-	for i := range r.plan {
-		if name, _ := r.plan[i].entry.Key.Device(); name != "" && r.plan[i].skip == "" {
-			this, _ := r.plan[index].entry.Key.Device()
-			return this == "" || this == name
+	name, _ := r.plan[index].entry.Key.Device()
+	return name == "" || name == r.sample
+}
+
+// sampleOf chooses that device: lo, or where lo is excluded the first; none where
+// no key of a device is to be written.
+func sampleOf(plan []planned) (first string) {
+	for _, p := range plan {
+		name, _ := p.entry.Key.Device()
+		switch {
+		case name == "" || p.skip != "":
+		case name == loopback:
+			return loopback
+		case first == "":
+			first = name
 		}
 	}
-	return true
+	return first
 }
 
 // only is the order of fewer keys.

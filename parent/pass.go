@@ -37,7 +37,7 @@ func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) 
 			return err
 		}
 		p.progress(i, len(batches), "")
-		if err := p.meet(ctx, p.plan[batch[0]].entry.Key); err != nil {
+		if err := p.meet(ctx, batch); err != nil {
 			return err
 		}
 		if err := p.batch(ctx, w, batch); err != nil {

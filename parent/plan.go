@@ -39,6 +39,7 @@ func (r *run) makePlan() {
 			r.plan = append(r.plan, r.planKey(e, facts))
 		}
 	}
+	r.sample = sampleOf(r.plan)
 }
 
 func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {

@@ -19,7 +19,7 @@ func (r *run) allValues(ctx context.Context) error {
 		}
 	}
 	return r.valuePass(ctx, func(p *passState, w *client) error {
-		r.exactly(func(_ int, k planned) []string { return values(k.effective, 1) })
+		r.exactly(func(i int, k planned) []string { return values(r.ofSample(i, k.effective), 1) })
 		for i, k := range r.plan {
 			if k.disruptive { // it would move the others, or end them
 				r.plan[i].exact = nil
@@ -28,7 +28,7 @@ func (r *run) allValues(ctx context.Context) error {
 		if err := p.perturbAll(ctx, w, r.exactBatches()); err != nil {
 			return err
 		}
-		r.exactly(func(_ int, k planned) []string { return values(r.second(k), 2) })
+		r.exactly(func(i int, k planned) []string { return values(r.ofSample(i, r.second(k)), 2) })
 		return p.perturbAll(ctx, w, r.exactBatches())
 	})
 }
@@ -94,6 +94,14 @@ func (r *run) second(p planned) string {
 		}
 	}
 	return p.entry.State.Value
+}
+
+// ofSample leaves the value of a key out that is not written in these passes.
+func (r *run) ofSample(index int, value string) string {
+	if !r.sampled(index) {
+		return ""
+	}
+	return value
 }
 
 // values is a value n times, none where there is no value.

@@ -222,9 +222,11 @@ func abandonAll(children []surveyed) {
 	}
 }
 
-// laterEffects makes a namespace now and compares it with one made before.
+// laterEffects makes a namespace now and compares it with one made before, which
+// may have devices that this one has not.
 func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {
-	back := r.having(true)
+	back := r.having(r.devices || !r.bare())
+	alike := r.devices
 	s, err := r.startSurveyed(ctx, RoleLater)
 	back()
 	if err != nil {
@@ -245,7 +247,7 @@ func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Ent
 		}
 	}
 	for _, k := range sortedKeys(before) {
-		if _, ok := now[k]; !ok && !r.unsteady(k) {
+		if _, ok := now[k]; !ok && !r.unsteady(k) && (alike || !onDevice(k)) {
 			effects = append(effects, effect{place{observerLater, k}, before[k].State, sysctl.Absent})
 		}
 	}

@@ -40,6 +40,7 @@ type writing struct {
 	writer     Writer
 	writerBase sysctl.Snapshot
 	plan       []planned
+	sample     string // the device that stands for all
 	passes     int
 	writes     []write             // of the passes, not of replays
 	closed     int                 // how many of them belong to passes that were completed
