@@ -9,10 +9,14 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
+func origins() []report.Creation {
+	return []report.Creation{report.CreationInherited, report.CreationDefault, report.CreationShared, report.CreationDerived}
+}
+
 // creations sums up where namespaces have their values from.
 func (p *page) creations(c report.Counts) {
 	var parts []string
-	for _, kind := range []report.Creation{report.CreationInherited, report.CreationDefault, report.CreationShared, report.CreationDerived} {
+	for _, kind := range origins() {
 		if n := c.Creation[kind]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, kind))
 		}

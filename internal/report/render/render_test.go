@@ -49,6 +49,7 @@ func TestSeveral(t *testing.T) {
 	for i, r := range rs {
 		r.Host.KernelRelease = []string{"5.10.0-32-cloud-amd64", "6.1.0", "7.3-rc7"}[i]
 	}
+	rs[2].Counts.Creation = map[report.Creation]int{report.CreationInherited: 3, report.CreationShared: 1}
 	for _, f := range Formats() {
 		var got bytes.Buffer
 		if err := f.WriteAll(&got, rs, Options{Quiet: true}); err != nil {

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -42,7 +43,77 @@ func Table(rs []*report.Report, o Options) string {
 			float64(r.Run.DurationMS)/1000, r.Run.ExitStatus)
 	}
 	_ = t.Flush()
+	p.byVerdict(rs)
+	p.byCreation(rs)
 	return p.String()
+}
+
+// byVerdict counts the keys by verdict: a line for each kernel and writer.
+func (p *page) byVerdict(rs []*report.Report) {
+	count := func(r *report.Report, writer string) []int {
+		n := map[report.Verdict]int{}
+		for _, k := range r.Keys {
+			if w, ok := k.Writers[writer]; ok {
+				n[w.Verdict]++
+			} else { // nobody has it but the host
+				n[k.Verdict]++
+			}
+		}
+		return counts(n, worstFirst())
+	}
+	p.section(p.strong, "KEYS", "by what became of them")
+	t := newTable(p, "kernel\twriter", worstFirst())
+	for _, r := range rs {
+		for _, w := range r.Run.Writers {
+			t.row(r.Host.KernelRelease+"\t"+w, count(r, w))
+		}
+	}
+	t.flush()
+}
+
+// byCreation counts the keys by where namespaces have their values from, if that
+// was looked into.
+func (p *page) byCreation(rs []*report.Report) {
+	if !slices.ContainsFunc(rs, func(r *report.Report) bool { return len(r.Counts.Creation) > 0 }) {
+		return
+	}
+	p.section(p.strong, "CREATION", "where namespaces have their keys' values from")
+	t := newTable(p, "kernel", origins())
+	for _, r := range rs {
+		t.row(r.Host.KernelRelease, counts(r.Counts.Creation, origins()))
+	}
+	t.flush()
+}
+
+// table has a column for each of some words.
+type table struct{ *tabwriter.Writer }
+
+func newTable[W ~string](p *page, first string, words []W) table {
+	t := table{tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)}
+	_, _ = fmt.Fprint(t, "  "+first) // a page takes everything
+	for _, w := range words {
+		_, _ = fmt.Fprintf(t, "\t%s", w)
+	}
+	_, _ = fmt.Fprintln(t)
+	return t
+}
+
+func (t table) row(first string, ns []int) {
+	_, _ = fmt.Fprint(t, "  "+first)
+	for _, n := range ns {
+		_, _ = fmt.Fprintf(t, "\t%d", n)
+	}
+	_, _ = fmt.Fprintln(t)
+}
+
+func (t table) flush() { _ = t.Flush() }
+
+func counts[W ~string](n map[W]int, words []W) []int {
+	out := make([]int, len(words))
+	for i, w := range words {
+		out[i] = n[w]
+	}
+	return out
 }
 
 // result is a verdict in a word or two.
