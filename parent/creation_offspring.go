@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/bisect"
+	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -85,6 +86,9 @@ func (c *creation) creatorItems(base sysctl.Snapshot, born map[sysctl.Key]sysctl
 	}
 	leaking := map[sysctl.Key]bool{}
 	for _, l := range c.leaks {
+		if slices.ContainsFunc(l.effects, func(e effect) bool { return observe.IsModule(e.key) }) {
+			continue // it is there by now, and to ask for it does nothing more
+		}
 		for _, w := range slices.Concat(l.cause, l.candidates) {
 			leaking[w.key] = true
 		}
