@@ -64,7 +64,7 @@ func (l *Linux) Close() { l.drain.close() }
 
 // Host implements Machine.
 func (l *Linux) Host() sysctl.Tree {
-	return observe.New(sysctl.NewProc(l.cfg.Root), "/proc", l.cfg.Observe)
+	return observe.New(sysctl.NewProc(l.cfg.Root), "/proc", "/sys", l.cfg.Observe)
 }
 
 // NFLog implements Machine.

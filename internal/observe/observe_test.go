@@ -46,7 +46,7 @@ func tree(t *testing.T, proc, list string) *Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(sysctl.NewProc(proc+"/sys"), proc, kinds)
+	return New(sysctl.NewProc(proc+"/sys"), proc, proc+"/none", kinds)
 }
 
 func TestList(t *testing.T) {
@@ -179,7 +179,7 @@ func TestLargeTable(t *testing.T) {
 
 // The tree of this machine can be surveyed, and what is mounted below /proc/sys is not in it.
 func TestThisMachine(t *testing.T) {
-	host := New(sysctl.NewProc(sysctl.ProcRoot), "/proc", All())
+	host := New(sysctl.NewProc(sysctl.ProcRoot), "/proc", "/sys", All())
 	s, err := sysctl.NewSweeper(host)
 	if err != nil {
 		t.Fatal(err)

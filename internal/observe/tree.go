@@ -17,16 +17,18 @@ import (
 const maxTable = 256 << 10
 
 // Tree is the host's sysctls and what else is watched there.
+// It is not for concurrent use.
 type Tree struct {
 	sysctl.Tree
-	proc  string
-	kinds Kinds
+	proc, sys string
+	kinds     Kinds
+	known     loadedModules
 }
 
-// New adds what is to be watched to the host's sysctls. proc is where the kernel
-// shows the rest, normally "/proc".
-func New(host *sysctl.Proc, proc string, kinds Kinds) *Tree {
-	t := &Tree{Tree: host, proc: proc, kinds: kinds}
+// New adds what is to be watched to the host's sysctls. proc and sys are where the
+// kernel shows the rest, normally "/proc" and "/sys".
+func New(host *sysctl.Proc, proc, sys string, kinds Kinds) *Tree {
+	t := &Tree{Tree: host, proc: proc, sys: sys, kinds: kinds}
 	if kinds.Has(Sys) {
 		t.Tree = host.Everything()
 	}
@@ -47,6 +49,7 @@ func (t *Tree) List() ([]sysctl.Key, error) {
 			}
 		}
 	}
+	t.known = loadedModules{} // whatever its directory says
 	keys = append(keys, t.Modules()...)
 	slices.Sort(keys)
 	return keys, nil
@@ -55,20 +58,6 @@ func (t *Tree) List() ([]sysctl.Key, error) {
 func (t *Tree) path(table table) string { return t.proc + "/net/" + table.name }
 
 func (t table) key() sysctl.Key { return sysctl.Key(procPrefix + "net/" + t.name) }
-
-// Modules is the places of the modules that are loaded now; none where they are
-// not watched, or the kernel has none. It is cheap enough for every write.
-func (t *Tree) Modules() []sysctl.Key {
-	if !t.kinds.Has(Modules) {
-		return nil
-	}
-	text, _ := os.ReadFile(t.proc + "/modules") // absent without CONFIG_MODULES
-	var keys []sysctl.Key
-	for _, name := range modules(string(text)) {
-		keys = append(keys, ModuleKey(name))
-	}
-	return keys
-}
 
 // Mode implements sysctl.Tree. Of what is no sysctl nobody may write anything.
 func (t *Tree) Mode(k sysctl.Key) (fs.FileMode, error) {
