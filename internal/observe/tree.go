@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -109,6 +110,9 @@ func (t *Tree) table(table table) sysctl.State {
 }
 
 func tableOf(k sysctl.Key) (table, bool) {
+	if !strings.HasPrefix(string(k), procPrefix) {
+		return table{}, false // as nearly all: this is asked at each read
+	}
 	i := slices.IndexFunc(tables, func(t table) bool { return t.key() == k })
 	if i < 0 {
 		return table{}, false
