@@ -183,8 +183,8 @@ func (r *run) lastLook() error {
 		case r.stuck[e.key] && e.before == absent: // such as a module, of which its leak tells
 		case r.stuck[e.key]:
 			r.lose(e, r.whyStuck(e.key))
-		case r.confirmedAt(e.place):
-			r.lose(e, "a leak changes it, and writing it back failed")
+		case slices.ContainsFunc(r.leaks, func(l *leak) bool { return hasPlace(l.effects, e.place) }):
+			r.lose(e, "a leak changes it, and it was not possible to put it back")
 		default:
 			r.leftAlone(e)
 		}
@@ -247,6 +247,7 @@ func (r *run) leftAlone(e effect) {
 func (r *run) lose(e effect, why string) {
 	n := report.NotRestored{Key: string(e.key), Why: why, OneWay: r.stuck[e.key] && !r.denied[e.key]}
 	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
+	r.lost = slices.DeleteFunc(r.lost, func(old report.NotRestored) bool { return old.Key == n.Key })
 	r.lost = append(r.lost, n)
 	r.log.Error().Str("key", n.Key).Str("why", why).Msg("not restored")
 }
