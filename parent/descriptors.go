@@ -88,11 +88,14 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	return d.deferred(ctx)
 }
 
-// rest waits for what all writes until now may still do, so that nothing of it is
-// taken for the work of those to come.
+// rest waits for what all writes until now may still do, and attributes it, so
+// that nothing of it is taken for the work of those to come.
 func (p *passState) rest(ctx context.Context) error {
 	time.Sleep(p.o.Settle)
 	if err := p.look(ctx, nil, nil); err != nil {
+		return err
+	}
+	if err := p.deferred(ctx); err != nil {
 		return err
 	}
 	for _, w := range p.writings {

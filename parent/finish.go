@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,21 +172,22 @@ func (r *run) lastLook() error {
 	for _, e := range off {
 		if !r.confirmedAt(e.place) {
 			r.unexplained(e, "it changed after the last namespace had ended, or was about to")
-			continue
-		}
-		if err := r.m.Host().Write(e.key, e.before.Value); err != nil || r.m.Host().Read(e.key) != e.before {
-			r.lose(e, fmt.Sprintf("writing it back failed: %v", err))
 		}
 	}
-	for _, b := range r.host.Baseline() {
-		now := r.host.Expected(b.Key)
-		if now == b.State || r.restless[place{observerHost, b.Key}] {
-			continue
-		}
-		if !r.stuck[b.Key] {
-			r.leftAlone(effect{place{observerHost, b.Key}, b.State, now})
-		} else {
-			r.lose(effect{place{observerHost, b.Key}, b.State, now}, r.whyStuck(b.Key))
+	// Whatever sweeps had come to expect, it is the first snapshot that counts.
+	r.host.ExpectBaseline()
+	if off, err = r.restoreConfirmed(); err != nil {
+		return fmt.Errorf("last look: %w", err)
+	}
+	for _, e := range off {
+		switch {
+		case r.stuck[e.key] && e.before == absent: // such as a module, of which its leak tells
+		case r.stuck[e.key]:
+			r.lose(e, r.whyStuck(e.key))
+		case slices.ContainsFunc(r.leaks, func(l *leak) bool { return hasPlace(l.effects, e.place) }):
+			r.lose(e, "a leak changes it, and it was not possible to put it back")
+		default:
+			r.leftAlone(e)
 		}
 	}
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
@@ -193,6 +195,36 @@ func (r *run) lastLook() error {
 		return n.What == report.WhatSysctl && r.m.Host().Read(k) == r.atFirst(k).State
 	})
 	return nil
+}
+
+// restoreConfirmed writes back on the host what confirmed leaks change, from
+// global to device keys: also what was taken for others' doing before there was
+// a cause for it. It returns what is not as sweeps expect it then.
+func (r *run) restoreConfirmed() (off []effect, err error) {
+	for range restoreRounds {
+		changes, err := r.host.Sweep()
+		if err != nil {
+			return nil, err
+		}
+		off = effectsOf(observerHost, changes)
+		slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
+		wrote := false
+		for _, e := range off {
+			ours := r.confirmedAt(e.place) && (!r.restless[e.place] || r.leaked(e))
+			wrote = ours && !r.stuck[e.key] && r.restoreOnHost(e) || wrote
+		}
+		if !wrote {
+			break
+		}
+	}
+	return r.steady(off), nil
+}
+
+// leaked tells that a host key has the very state that a confirmed leak gave it.
+func (r *run) leaked(e effect) bool {
+	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
+		return l.status == statusConfirmed && slices.ContainsFunc(l.effects, func(o effect) bool { return o.place == e.place && o.after == e.after })
+	})
 }
 
 // whyStuck says why a host key keeps the value that a leak gave it.
@@ -217,6 +249,7 @@ func (r *run) lose(e effect, why string) {
 	what, name := observe.Place(e.key)
 	n := report.NotRestored{What: what, Key: name, Why: why, OneWay: r.stuck[e.key] && !r.denied[e.key]}
 	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
+	r.lost = slices.DeleteFunc(r.lost, func(old report.NotRestored) bool { return old.Key == n.Key })
 	r.lost = append(r.lost, n)
 	r.log.Error().Str("key", n.Key).Str("why", why).Msg("not restored")
 }

@@ -26,6 +26,7 @@ const (
 // deferred looks for causes of the effects that their batch alone did not
 // reproduce: in the writer's whole history until then, waiting for late effects.
 func (p *passState) deferred(ctx context.Context) error {
+	p.strayedIn()
 	if len(p.late) == 0 {
 		return nil
 	}
@@ -35,6 +36,7 @@ func (p *passState) deferred(ctx context.Context) error {
 	if err := p.outOfBudget(p.idleTrials(ctx)); err != nil {
 		return err
 	}
+	p.strayedIn() // putting the host back has written, too
 	fruitless, most, restoring := 0, fruitlessMost, 0
 	if p.noise.loud {
 		most = fruitlessLoud

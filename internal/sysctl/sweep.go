@@ -24,9 +24,7 @@ func NewSweeper(t Tree) (*Sweeper, error) {
 		return nil, fmt.Errorf("survey: %w", err)
 	}
 	s := &Sweeper{tree: t, reader: r, baseline: base, expected: make(map[Key]State, len(base))}
-	for _, e := range base {
-		s.expected[e.Key] = e.State
-	}
+	s.ExpectBaseline()
 	return s, nil
 }
 
@@ -40,6 +38,14 @@ func (s *Sweeper) Expect(k Key, st State) {
 		return
 	}
 	s.expected[k] = st
+}
+
+// ExpectBaseline makes sweeps compare with the baseline again.
+func (s *Sweeper) ExpectBaseline() {
+	clear(s.expected)
+	for _, e := range s.baseline {
+		s.expected[e.Key] = e.State
+	}
 }
 
 // Expected is the state that sweeps compare a key with.
