@@ -95,6 +95,9 @@ func (p *passState) latches(ctx context.Context, latches []int) error {
 }
 
 func (p *passState) latch(ctx context.Context, index int) error {
+	if err := p.meet(ctx, []int{index}); err != nil {
+		return err
+	}
 	back := p.having(onDevices([]write{{key: p.plan[index].entry.Key}}))
 	w, err := p.start(ctx, p.writer.role())
 	back()

@@ -34,12 +34,38 @@ func (r *run) makePlan() {
 		}
 	}
 	r.warnOfIdleGlobs()
+	alike := map[alike]planned{}
 	for _, e := range r.writerBase {
 		if e.Writable() {
-			r.plan = append(r.plan, r.planKey(e, facts))
+			r.plan = append(r.plan, r.planAlike(e, facts, alike))
 		}
 	}
 	r.sample = sampleOf(r.plan)
+}
+
+// alike is what the plan of a device's key depends on, beside what is asked for:
+// most devices have the same values, and what is tried is then the same, too.
+type alike struct {
+	of              sysctl.Key
+	entry           sysctl.Entry // without its key
+	host, sibling   sysctl.State
+	included, latch bool
+}
+
+func (r *run) planAlike(e sysctl.Entry, facts perturb.Facts, known map[alike]planned) planned {
+	name, of := e.Key.Device()
+	if name == "" {
+		return r.planKey(e, facts)
+	}
+	a := alike{of: of, entry: e, host: r.host.Expected(e.Key), sibling: r.siblingBase[e.Key].State, included: r.included(e.Key), latch: slices.Contains(r.o.Latches, e.Key)}
+	a.entry.Key = ""
+	p, ok := known[a]
+	if !ok {
+		p = r.planKey(e, facts)
+		known[a] = p
+	}
+	p.entry = e
+	return p
 }
 
 func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
