@@ -112,7 +112,7 @@ func (r *run) through(ctx context.Context, w *client, again []write) (ws []write
 	}
 	defer closeAll(all)
 	for i := range again {
-		err = r.watch(again[i].key, &ws, &seen, func() ([]write, error) {
+		err = r.watch([]sysctl.Key{again[i].key}, &ws, &seen, func() ([]write, error) {
 			return []write{r.writeThrough(all[i], again[i])}, nil
 		})
 		if err != nil {

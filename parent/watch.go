@@ -9,33 +9,45 @@ import (
 )
 
 // perturb has a batch written, one key after another, and watches the host
-// meanwhile. With an error it returns what was written until then.
+// meanwhile. The same key of several devices is written at once: that is one code,
+// at work on its own device only. With an error it returns what was written until then.
 func (r *run) perturb(w *client, items []protocol.Item) (ws []write, seen []effect, err error) {
 	for len(items) > 0 && err == nil {
-		n := slices.IndexFunc(items, func(it protocol.Item) bool { return !r.ownDevice(sysctl.Key(it.Key)) })
-		if n < 0 {
-			n = len(items)
-		}
-		if n > 0 {
-			var done []write
-			done, err = w.perturb(items[:n])
-			ws = append(ws, done...)
-		} else {
-			n = 1
-			err = r.watch(sysctl.Key(items[0].Key), &ws, &seen, func() ([]write, error) {
-				return w.perturb(items[:1])
-			})
-		}
+		n := alikeItems(items)
+		err = r.watch(r.onHost(items[:n]), &ws, &seen, func() ([]write, error) {
+			return w.perturb(items[:n])
+		})
 		items = items[n:]
 	}
 	return ws, seen, err
 }
 
-// ownDevice tells that a key belongs to a device that the host does not have, so
-// that there is no key of the same name to watch.
-func (r *run) ownDevice(k sysctl.Key) bool {
-	name, _ := k.Device()
-	return name != "" && r.host.Expected(k) == sysctl.Absent
+// alikeItems is how many of the first items are the same key of devices.
+func alikeItems(items []protocol.Item) int {
+	_, first := sysctl.Key(items[0].Key).Device()
+	n := slices.IndexFunc(items, func(it protocol.Item) bool {
+		_, of := sysctl.Key(it.Key).Device()
+		return of != first
+	})
+	switch {
+	case first == "":
+		return 1
+	case n < 0:
+		return len(items)
+	}
+	return n
+}
+
+// onHost is the keys of items without those of devices that the host does not have,
+// so that there is no key of the same name to watch.
+func (r *run) onHost(items []protocol.Item) (keys []sysctl.Key) {
+	for _, it := range items {
+		k := sysctl.Key(it.Key)
+		if name, _ := k.Device(); name == "" || r.host.Expected(k) != sysctl.Absent {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // replay has exactly these writes repeated, the way they were made, and watches
@@ -57,7 +69,7 @@ func (r *run) replay(ctx context.Context, w *client, again []write) (ws []write,
 
 func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
 	for i := range again {
-		err = r.watch(again[i].key, &ws, &seen, func() ([]write, error) {
+		err = r.watch([]sysctl.Key{again[i].key}, &ws, &seen, func() ([]write, error) {
 			return w.replay(again[i : i+1])
 		})
 		if err != nil {
@@ -67,23 +79,30 @@ func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []wr
 	return ws, seen, nil
 }
 
-// watch looks at the host's key of the same name just before and just after
-// it is written in a child, and marks the write with whose value it moved. For a
-// one-way leak there is no other proof of its cause, and a later write of the
-// batch may put the host's key back before it is swept.
-func (r *run) watch(k sysctl.Key, ws *[]write, seen *[]effect, do func() ([]write, error)) error {
-	before, had := r.host.Look(k), r.arrived()
+// watch looks at the host's keys of the same name just before and just after
+// they are written in a child, and marks the writes with whose value one moved. For
+// a one-way leak there is no other proof of its cause, and before it is swept the
+// host's key may be put back by a later write of the batch, or move on by itself.
+func (r *run) watch(keys []sysctl.Key, ws *[]write, seen *[]effect, do func() ([]write, error)) error {
+	before, had := make([]sysctl.State, len(keys)), r.arrived()
+	for i, k := range keys {
+		before[i] = r.host.Look(k)
+	}
 	done, err := do()
-	after := r.host.Look(k)
+	for i, k := range keys {
+		after := r.host.Look(k)
+		e := effect{place{observerHost, k}, r.host.Expected(k), after}
+		if after == before[i] {
+			continue
+		}
+		*seen = append(*seen, e)
+		at := slices.IndexFunc(done, func(w write) bool { return w.key == k && w.after == after })
+		if at >= 0 && before[i] == e.before && !r.restless[e.place] {
+			done[at].moved = true
+		}
+	}
 	if came := keysWithout(r.arrived(), had); len(came) > 0 {
 		*seen = append(*seen, r.sawLoading(done, came)...)
-	}
-	if e := (effect{place{observerHost, k}, r.host.Expected(k), after}); after != before && !r.restless[e.place] {
-		*seen = append(*seen, e)
-		i := slices.IndexFunc(done, func(w write) bool { return w.after == after })
-		if i >= 0 && before == e.before {
-			done[i].moved = true
-		}
 	}
 	*ws = append(*ws, done...)
 	return err
