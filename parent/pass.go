@@ -160,7 +160,7 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 	if err != nil {
 		return err
 	}
-	if effects = p.notable(withSeen(effects, seen), ws); len(effects) == 0 {
+	if effects = withSeen(p.notable(effects, ws), p.notable(seen, ws)); len(effects) == 0 {
 		return nil
 	}
 	for _, e := range effects {

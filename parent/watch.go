@@ -69,8 +69,8 @@ func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []wr
 
 // watch looks at the host's key of the same name just before and just after
 // it is written in a child, and marks the write with whose value it moved. For a
-// one-way leak there is no other proof of its cause, and a later write of the
-// batch may put the host's key back before it is swept.
+// one-way leak there is no other proof of its cause, and before it is swept the
+// host's key may be put back by a later write of the batch, or move on by itself.
 func (r *run) watch(k sysctl.Key, ws *[]write, seen *[]effect, do func() ([]write, error)) error {
 	before, had := r.host.Look(k), r.arrived()
 	done, err := do()
@@ -78,10 +78,10 @@ func (r *run) watch(k sysctl.Key, ws *[]write, seen *[]effect, do func() ([]writ
 	if came := keysWithout(r.arrived(), had); len(came) > 0 {
 		*seen = append(*seen, r.sawLoading(done, came)...)
 	}
-	if e := (effect{place{observerHost, k}, r.host.Expected(k), after}); after != before && !r.restless[e.place] {
+	if e := (effect{place{observerHost, k}, r.host.Expected(k), after}); after != before {
 		*seen = append(*seen, e)
 		i := slices.IndexFunc(done, func(w write) bool { return w.after == after })
-		if i >= 0 && before == e.before {
+		if i >= 0 && before == e.before && !r.restless[e.place] {
 			done[i].moved = true
 		}
 	}
