@@ -59,6 +59,10 @@ func (p *passState) close(ctx context.Context, w *client) error {
 			return err
 		}
 	}
+	if err := p.dismissAll(); err != nil {
+		return err
+	}
+	p.strayedIn()
 	if len(p.late) > 0 { // replays are still to come
 		if err := p.peek(ctx); err != nil {
 			return err
