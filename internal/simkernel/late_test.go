@@ -84,3 +84,12 @@ func TestRestlessMovesOn(t *testing.T) {
 		t.Errorf("found only %d of 40", found)
 	}
 }
+
+// A key of the host that comes and goes by itself is no effect of writes after
+// which a child's has the value that it comes with: on this kernel it seemed one,
+// while shams were judged by what those writes had done among others.
+func TestBlinkingIsNoLeak(t *testing.T) {
+	if o := run(t, 4529, zerolog.Nop()); len(o.violations) > 0 {
+		t.Error(o.violations)
+	}
+}
