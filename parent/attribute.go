@@ -230,7 +230,7 @@ func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (how
 	if err != nil || !hasPlace(out.effects, p) {
 		return h, false, err
 	}
-	sham := h.trial(ws)
+	sham := h.trial(went(ws, out.writes))
 	sham.writes = nil
 	without, err := r.try(ctx, sham)
 	if err == nil && hasPlace(without.effects, p) {

@@ -73,8 +73,9 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 			l.effects = slices.DeleteFunc(l.effects, func(e effect) bool { return hasPlace(out.effects, e.place) })
 			continue
 		}
+		cause = went(cause, out.writes)
 		if l.rounds == 0 {
-			l.effects = out.effects
+			l.effects, l.cause = out.effects, cause
 		} else {
 			l.effects = slices.DeleteFunc(l.effects, func(e effect) bool { return !hasPlace(out.effects, e.place) })
 		}

@@ -102,8 +102,13 @@ func (r *run) atPeace(ctx context.Context) error {
 	if err := r.lastSweep(r.sibling); err != nil {
 		return err
 	}
-	_, err := r.attributeLast(ctx)
-	return err
+	if err := r.dismissAll(); err != nil {
+		return err
+	}
+	if _, err := r.attributeLast(ctx); err != nil {
+		return err
+	}
+	return r.dismissAll() // what they would notice from now on is no leak
 }
 
 func (c *creation) all(ctx context.Context) error {

@@ -76,6 +76,14 @@ func (r *run) end(ctx context.Context, aborted bool) {
 		r.spare.abandon()
 		r.spare = nil
 	}
+	if aborted {
+		for _, old := range r.retired {
+			old.abandon()
+		}
+		r.retired = nil
+	} else if err := r.dismissAll(); err != nil {
+		r.warn("%v", err)
+	}
 	if r.sibling != nil && !aborted {
 		if err := r.lastSweep(r.sibling); err != nil {
 			r.warn("%v", err)

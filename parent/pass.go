@@ -59,6 +59,10 @@ func (p *passState) close(ctx context.Context, w *client) error {
 			return err
 		}
 	}
+	if err := p.dismissAll(); err != nil {
+		return err
+	}
+	p.strayedIn()
 	if len(p.late) > 0 { // replays are still to come
 		if err := p.peek(ctx); err != nil {
 			return err
@@ -163,7 +167,7 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 	if err != nil {
 		return err
 	}
-	if effects = p.notable(withSeen(effects, seen), ws); len(effects) == 0 {
+	if effects = withSeen(p.notable(effects, ws), p.notable(seen, ws)); len(effects) == 0 {
 		return nil
 	}
 	for _, e := range effects {

@@ -23,6 +23,7 @@ type run struct {
 	watched     sysctl.Tree     // the host
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
 	sibling     *client
+	retired     []retired
 	spare       *client // a sibling that no trial has changed yet
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry

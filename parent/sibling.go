@@ -3,6 +3,7 @@ package parent
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -18,10 +19,40 @@ func (r *run) renewSibling(ctx context.Context) error {
 	if old == nil {
 		return nil
 	}
-	if err := r.lastSweep(old); err != nil {
-		return err
+	r.retired = append(r.retired, retired{old, time.Now()})
+	return r.dismiss()
+}
+
+// retired is a sibling that has been replaced. What was written until then may
+// come to it late, and to none that was made since.
+type retired struct {
+	*client
+	since time.Time
+}
+
+// dismiss ends the retired siblings that nothing can come to any more, with a last look.
+func (r *run) dismiss() error {
+	for len(r.retired) > 0 && time.Since(r.retired[0].since) >= r.o.Settle {
+		old := r.retired[0]
+		r.retired = r.retired[1:]
+		err := r.lastSweep(old.client)
+		if err == nil {
+			err = old.quit()
+		}
+		if err != nil {
+			old.abandon()
+			return err
+		}
 	}
-	return old.quit()
+	return nil
+}
+
+// dismissAll waits until that is so for all of them.
+func (r *run) dismissAll() error {
+	if n := len(r.retired); n > 0 {
+		time.Sleep(r.o.Settle - time.Since(r.retired[n-1].since))
+	}
+	return r.dismiss()
 }
 
 // lastSweep sees what a sibling that is about to end has noticed meanwhile.

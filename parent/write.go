@@ -36,6 +36,17 @@ type write struct {
 // perturbed tells that the write took effect in the writer.
 func (w write) perturbed() bool { return w.after != w.before }
 
+// went is writes as they went when they were made again: what a write does to its
+// own key depends on the others before it, which may have been more at first. A
+// sham is judged by what its writes would have done, and the report tells of that.
+func went(ws, again []write) []write {
+	ws = slices.Clone(ws)
+	for i, w := range again {
+		ws[i].before, ws[i].after, ws[i].errno = w.before, w.after, w.errno
+	}
+	return ws
+}
+
 // observed is what an observer reads of a key.
 type observed struct {
 	observer string
