@@ -226,7 +226,7 @@ func abandonAll(children []surveyed) {
 // may have devices that this one has not.
 func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {
 	back := r.having(r.devices || !r.bare())
-	alike := r.devices
+	alike := r.devices || !r.o.Devices.wanted()
 	s, err := r.startSurveyed(ctx, RoleLater)
 	back()
 	if err != nil {
