@@ -78,12 +78,7 @@ func (c *creation) creators(ctx context.Context, again bool) error {
 // creatorItems is what to write in a creating namespace: all keys that may be
 // written there but those that would change more than that.
 func (c *creation) creatorItems(base sysctl.Snapshot, born map[sysctl.Key]sysctl.Entry, again bool) []protocol.Item {
-	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: c.m.NFLog()}
-	for _, e := range base {
-		if e.State.OK() {
-			facts.Values[e.Key] = e.State.Value
-		}
-	}
+	facts := factsOf(base, c.m.NFLog())
 	leaking := map[sysctl.Key]bool{}
 	for _, l := range c.leaks {
 		if slices.ContainsFunc(l.effects, func(e effect) bool { return observe.IsModule(e.key) }) {

@@ -49,12 +49,12 @@ func isLatch(k sysctl.Key) bool {
 // change the same key of others: what is everybody's, what is single devices', what
 // is all devices' and what devices start with. Keys that disrupt have their own.
 func (c *creation) plan(again bool) [][]hostKey {
-	kinds := make([][]hostKey, 2*kinds)
+	kinds, facts := make([][]hostKey, 2*kinds), c.facts()
 	for _, k := range c.o.WritableOnHost(c.host.Baseline()) {
 		if lasting(k) || k == devconf || again && !ofDevices(k) {
 			continue
 		}
-		h, ok := c.hostKey(k)
+		h, ok := c.hostKey(k, facts)
 		if !ok {
 			continue
 		}
@@ -78,8 +78,12 @@ func (c *creation) plan(again bool) [][]hostKey {
 // latches is the keys that do not go back, each alone.
 func (c *creation) latches() [][]hostKey {
 	var batches [][]hostKey
+	facts := c.facts()
 	for _, k := range c.o.WritableOnHost(c.host.Baseline()) {
-		if h, ok := c.hostKey(k); ok && lasting(k) {
+		if !lasting(k) {
+			continue
+		}
+		if h, ok := c.hostKey(k, facts); ok {
 			batches = append(batches, []hostKey{h})
 		}
 	}
@@ -87,21 +91,31 @@ func (c *creation) latches() [][]hostKey {
 }
 
 // hostKey finds values that a fresh namespace does not have, if there are any.
-func (c *creation) hostKey(k sysctl.Key) (hostKey, bool) {
+func (c *creation) hostKey(k sysctl.Key, facts perturb.Facts) (hostKey, bool) {
 	e, ok := c.fresh[k]
 	if !ok || c.ignored(k) {
 		return hostKey{}, false
 	}
 	host := c.atFirst(k)
-	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: c.m.NFLog()}
-	for _, h := range c.host.Baseline() {
-		if h.State.OK() {
-			facts.Values[h.Key] = h.State.Value
-		}
-	}
 	s := perturb.Subject{Key: k, Mode: host.Mode, State: host.State, Observed: []sysctl.State{e.State}}
 	h := hostKey{k, perturb.Candidates(s, facts)}
 	return h, len(h.candidates) > 0
+}
+
+// facts is what candidates for the host's keys are chosen by.
+func (c *creation) facts() perturb.Facts {
+	return factsOf(c.host.Baseline(), c.m.NFLog())
+}
+
+// factsOf is a namespace's values.
+func factsOf(s sysctl.Snapshot, nfLog string) perturb.Facts {
+	f := perturb.Facts{Values: make(map[sysctl.Key]string, len(s)), NFLog: nfLog}
+	for _, e := range s {
+		if e.State.OK() {
+			f.Values[e.Key] = e.State.Value
+		}
+	}
+	return f
 }
 
 // ignored tells that a key says nothing: it changes without anybody writing it.

@@ -27,12 +27,8 @@ type planned struct {
 
 // makePlan chooses candidates for every key that the writer may write.
 func (r *run) makePlan() {
-	facts := perturb.Facts{Values: map[sysctl.Key]string{}, NFLog: r.m.NFLog(), Extreme: r.o.Extreme, Loadable: r.o.Loadable}
-	for _, e := range r.writerBase {
-		if e.State.OK() {
-			facts.Values[e.Key] = e.State.Value
-		}
-	}
+	facts := factsOf(r.writerBase, r.m.NFLog())
+	facts.Extreme, facts.Loadable = r.o.Extreme, r.o.Loadable
 	r.warnOfIdleGlobs()
 	alike := map[alike]planned{}
 	for _, e := range r.writerBase {
