@@ -112,9 +112,13 @@ func values(v string, n int) []string {
 	return slices.Repeat([]string{v}, n)
 }
 
-// exactSize is how many times as large the batches of these passes are: there are
-// many, and most of what leaks has shown before.
-const exactSize = 4
+// exactSize is how many times as large the batches of these passes are, and
+// exactAtOnce how many keys are written between two looks at the host's own of these
+// names: there are many passes, and most of what leaks has shown before.
+const (
+	exactSize   = 6
+	exactAtOnce = 8
+)
 
 // exactBatches is the keys that are given something, in a new order.
 func (r *run) exactBatches() [][]int {

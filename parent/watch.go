@@ -10,10 +10,14 @@ import (
 
 // perturb has a batch written, one key after another, and watches the host
 // meanwhile. The same key of several devices is written at once: that is one code,
-// at work on its own device only. With an error it returns what was written until then.
+// at work on its own device only. So are a few keys where each was alone before.
+// With an error it returns what was written until then.
 func (r *run) perturb(w *client, items []protocol.Item) (ws []write, seen []effect, err error) {
 	for len(items) > 0 && err == nil {
 		n := alikeItems(items)
+		if r.phase == PhaseValues {
+			n = min(len(items), exactAtOnce)
+		}
 		err = r.watch(r.onHost(items[:n]), &ws, &seen, func() ([]write, error) {
 			return w.perturb(items[:n])
 		})
