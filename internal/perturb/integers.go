@@ -30,6 +30,12 @@ var (
 	// sizes are of what the kernel allocates at once, or limits that break things
 	// where they are small: they are only nudged.
 	sizes = ladder{steps: []int64{1, 2, 16, 1000}}
+	// mtus go from IPv6's least to the device's, which some start above: gretap0's
+	// is 1500 on a device of 1462 (addrconf_sysctl_mtu, net/ipv6/addrconf.c).
+	mtus = ladder{
+		steps: []int64{1, 10, 1000}, scale: true,
+		fixed: []int64{1280, 0, 1, 70000, -1}, negative: true,
+	}
 	// ticks are times kept in jiffies and shown in 1/100 s: a step of 1 is lost
 	// or reads "-0" (proc_dointvec_userhz_jiffies, kernel/time/jiffies.c).
 	ticks = ladder{steps: []int64{10, 100, 1000}}

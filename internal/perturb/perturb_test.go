@@ -44,6 +44,7 @@ func TestCandidatesInOrder(t *testing.T) {
 		{"table size", "net/ipv4/tcp_child_ehash_entries", "0", "1|2|16|1000", "1|2|16|1000"},
 		{"limit", "net/core/bpf_jit_limit", "528482304", "528482305|528482306|528482320|528483304|528482303", "528482303|528482302"},
 		{"threshold", "net/ipv4/neigh/default/gc_thresh3", "1024", "1025|1026|1040|2024|1023", "1023|1022|1008|24|1025"},
+		{"mtu", "net/ipv6/conf/gretap0/mtu", "1500", "1501|1510|2500|3000|70000|1499", "1499|1490|1280|750|500|1|0|-1|1501"},
 		{"power of two", "net/core/flow_limit_table_len", "4096", "8192|2048", "2048|8192"},
 		{"jiffies as 1/100 s", "net/ipv6/neigh/eth0.100/locktime", "0", "10|100|1000", "10|100|1000"},
 

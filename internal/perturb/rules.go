@@ -42,6 +42,8 @@ var rules = []struct {
 	{"net/*/neigh/*/proxy_delay", ticks.rule},
 	{"net/*/neigh/*/anycast_delay", ticks.rule},
 
+	{"net/ipv6/conf/*/mtu", mtus.rule},
+
 	// Tables allocated at once, or for every later namespace.
 	{"net/ipv4/*_child_*hash_entries", sizes.rule},
 	{"net/netfilter/nf_conntrack_buckets", sizes.rule},
