@@ -265,9 +265,11 @@ func (c *creation) putBack() error {
 	return errors.Join(err, c.others())
 }
 
-// notByWriting tells that what changed is no value of a network's key, or is gone,
-// such as the keys of a device: that is others' doing.
-func notByWriting(e effect) bool { return !e.key.Network() || e.after == sysctl.Absent }
+// notByWriting tells that what changed is no value of a network's key, or is gone
+// or new, such as the keys of a device: that is others' doing.
+func notByWriting(e effect) bool {
+	return !e.key.Network() || e.after == sysctl.Absent || e.before == sysctl.Absent
+}
 
 // keep gives up a host key that does not go back. On a host that is a failure.
 func (c *creation) keep(e effect, err error) {

@@ -95,6 +95,9 @@ func (p *passState) rest(ctx context.Context) error {
 	if err := p.look(ctx, nil, nil); err != nil {
 		return err
 	}
+	if err := p.dismissAll(); err != nil {
+		return err
+	}
 	if err := p.deferred(ctx); err != nil {
 		return err
 	}

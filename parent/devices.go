@@ -99,7 +99,10 @@ func (r *run) startWriter(ctx context.Context) (*client, error) {
 
 // meet exchanges the sibling if it is not the one for writes of these keys.
 func (r *run) meet(ctx context.Context, batch []int) error {
-	devices := r.o.Devices.wanted() && slices.ContainsFunc(batch, func(i int) bool { return onDevice(r.plan[i].entry.Key) })
+	devices := r.o.Devices.wanted() && slices.ContainsFunc(batch, func(i int) bool {
+		name, _ := r.plan[i].entry.Key.Device()
+		return name != "" && (name != loopback || r.devices && !r.bare()) // lo is among the others
+	})
 	if devices == r.devices {
 		return nil
 	}
@@ -118,7 +121,7 @@ func onDevice(k sysctl.Key) bool {
 }
 
 func (r *run) trialDevices(t trial) bool {
-	return r.devices || t.later && !r.bare() || onDevices(t.writes) || onDevices(t.as)
+	return r.devices || t.later && !r.bare() || onDevices(t.writes) || onDevices(t.as) || onDevice(t.until.key)
 }
 
 // reportDevices takes note of what could be made, and of what the writer could not

@@ -76,14 +76,15 @@ func (r *run) end(ctx context.Context, aborted bool) {
 		r.spare.abandon()
 		r.spare = nil
 	}
-	if aborted {
-		for _, old := range r.retired {
-			old.abandon()
+	if !aborted {
+		if err := r.dismissAll(); err != nil {
+			r.warn("%v", err)
 		}
-		r.retired = nil
-	} else if err := r.dismissAll(); err != nil {
-		r.warn("%v", err)
 	}
+	for _, old := range r.retired { // none, but after an error
+		old.abandon()
+	}
+	r.retired = nil
 	if r.sibling != nil && !aborted {
 		if err := r.lastSweep(r.sibling); err != nil {
 			r.warn("%v", err)
@@ -178,8 +179,8 @@ func (r *run) lastLook() error {
 		return fmt.Errorf("last look: %w", err)
 	}
 	for _, e := range off {
-		if !r.confirmedAt(e.place) {
-			r.unexplained(e, "it changed after the last namespace had ended, or was about to")
+		if !r.confirmedAt(e.place) && !r.cameWithModule(e) {
+			r.note(e, "it changed after the last namespace had ended, or was about to")
 		}
 	}
 	// Whatever sweeps had come to expect, it is the first snapshot that counts.
@@ -189,11 +190,11 @@ func (r *run) lastLook() error {
 	}
 	for _, e := range off {
 		switch {
-		case r.stuck[e.key] && e.before == absent: // such as a module, of which its leak tells
+		case r.stuck[e.key] && e.before == absent && r.leaksTo(e.place): // such as a module, of which its leak tells
 		case r.stuck[e.key]:
 			r.lose(e, r.whyStuck(e.key))
-		case slices.ContainsFunc(r.leaks, func(l *leak) bool { return hasPlace(l.effects, e.place) }):
-			r.lose(e, "a leak changes it, and it was not possible to put it back")
+		case r.leaksTo(e.place):
+			r.lose(e, "a leak changes it, and it was not put back")
 		default:
 			r.leftAlone(e)
 		}
@@ -225,7 +226,9 @@ func (r *run) restoreConfirmed() (off []effect, err error) {
 			break
 		}
 	}
-	return r.steady(off), nil
+	return slices.DeleteFunc(off, func(e effect) bool {
+		return r.restless[e.place] && !(r.confirmedAt(e.place) && r.leaked(e))
+	}), nil
 }
 
 // leaked tells that a host key has the very state that a confirmed leak gave it.
@@ -233,6 +236,11 @@ func (r *run) leaked(e effect) bool {
 	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
 		return l.status == statusConfirmed && slices.ContainsFunc(l.effects, func(o effect) bool { return o.place == e.place && o.after == e.after })
 	})
+}
+
+// leaksTo tells that a leak, of whatever standing, has an effect there.
+func (r *run) leaksTo(p place) bool {
+	return slices.ContainsFunc(r.leaks, func(l *leak) bool { return hasPlace(l.effects, p) })
 }
 
 // whyStuck says why a host key keeps the value that a leak gave it.
@@ -257,7 +265,7 @@ func (r *run) lose(e effect, why string) {
 	what, name := observe.Place(e.key)
 	n := report.NotRestored{What: what, Key: name, Why: why, OneWay: r.stuck[e.key] && !r.denied[e.key]}
 	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
-	r.lost = slices.DeleteFunc(r.lost, func(old report.NotRestored) bool { return old.Key == n.Key })
+	r.lost = slices.DeleteFunc(r.lost, func(old report.NotRestored) bool { return old.What == n.What && old.Key == n.Key })
 	r.lost = append(r.lost, n)
 	r.log.Error().Str("key", n.Key).Str("why", why).Msg("not restored")
 }

@@ -68,7 +68,9 @@ func (r *run) giveUpModule(e effect, suspects []write) {
 			l.cause = append(l.cause, w)
 		}
 	}
-	if l.cause == nil {
+	if slices.ContainsFunc(l.cause, func(w write) bool { return w.key != l.cause[0].key }) {
+		l.cause = nil // which of them it was, only a reboot tells
+	} else if l.cause == nil {
 		r.unexplained(e, "modules are loaded for many reasons, and this one is not named after anything written in that moment")
 		return
 	}

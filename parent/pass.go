@@ -221,7 +221,7 @@ func (r *run) notable(effects []effect, ws []write) []effect {
 		}) {
 			return false
 		}
-		if others {
+		if others && r.host.Expected(e.key) != e.after { // not yet taken note of
 			r.host.Expect(e.key, e.after)
 			r.unexplained(e, "other programs are writing sysctls, and it is not a value that had just been written to this key")
 		}

@@ -37,12 +37,12 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client) err
 	if err := stopped(ctx); err != nil {
 		return err
 	}
+	p := r.newPass(PhaseValues) // first: it says what devices there are
 	w, err := r.startWriter(ctx)
 	if err != nil {
 		return err
 	}
 	defer w.abandon()
-	p := r.newPass(PhaseValues)
 	if err := write(p, w); err != nil {
 		return err
 	}

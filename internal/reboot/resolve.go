@@ -58,8 +58,13 @@ func Resolve(r, again *report.Report) {
 		}
 	}
 	for _, n := range again.Run.NotRestored {
-		if !slices.ContainsFunc(r.Run.NotRestored, func(o report.NotRestored) bool { return o.Key == n.Key }) {
+		if !slices.ContainsFunc(r.Run.NotRestored, func(o report.NotRestored) bool { return o.What == n.What && o.Key == n.Key }) {
 			r.Run.NotRestored = append(r.Run.NotRestored, n)
+		}
+	}
+	for _, s := range again.Run.Skipped {
+		if !slices.Contains(r.Run.Skipped, s) {
+			r.Run.Skipped = append(r.Run.Skipped, s)
 		}
 	}
 	for _, m := range again.KernelMessages {

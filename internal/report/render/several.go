@@ -55,7 +55,7 @@ func (p *page) byVerdict(rs []*report.Report) {
 		for _, k := range r.Keys {
 			if w, ok := k.Writers[writer]; ok {
 				n[w.Verdict]++
-			} else { // nobody has it but the host
+			} else if len(k.Writers) == 0 { // nobody has it but the host
 				n[k.Verdict]++
 			}
 		}
@@ -80,7 +80,9 @@ func (p *page) byCreation(rs []*report.Report) {
 	p.section(p.strong, "CREATION", "where namespaces have their keys' values from")
 	t := newTable(p, "kernel", origins())
 	for _, r := range rs {
-		t.row(r.Host.KernelRelease, counts(r.Counts.Creation, origins()))
+		if len(r.Counts.Creation) > 0 {
+			t.row(r.Host.KernelRelease, counts(r.Counts.Creation, origins()))
+		}
 	}
 	t.flush()
 }
