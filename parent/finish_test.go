@@ -21,18 +21,20 @@ func TestLastLook(t *testing.T) {
 		want                              string
 		notRestored, unconfirmed, left    bool
 	}{
-		"as it was":                            {now: "10", expected: "10", want: "10"},
-		"a leak":                               {now: "11", expected: "10", leak: true, want: "10"},
-		"a leak, not expected back":            {now: "11", expected: "11", leak: true, want: "10"},
-		"a leak after it was taken for others": {now: "12", expected: "12", noted: true, leak: true, want: "10"},
-		"a leak that cannot be put back":       {handler: refuses, now: "11", expected: "11", noted: true, leak: true, want: "11", notRestored: true, left: true},
-		"an unresolved leak":                   {now: "11", expected: "11", leak: true, unresolved: true, want: "11", notRestored: true, left: true},
-		"others":                               {now: "12", expected: "10", want: "12", unconfirmed: true},
-		"others, expected":                     {now: "12", expected: "12", want: "12", unconfirmed: true},
-		"others, noted":                        {now: "12", expected: "12", noted: true, want: "12", unconfirmed: true},
-		"restless":                             {now: "12", expected: "10", restless: true, want: "12"},
-		"restless, where a leak left it":       {now: "11", expected: "11", restless: true, leak: true, want: "10"},
-		"restless, and moved on":               {now: "12", expected: "11", restless: true, leak: true, want: "12"},
+		"as it was":                                {now: "10", expected: "10", want: "10"},
+		"a leak":                                   {now: "11", expected: "10", leak: true, want: "10"},
+		"a leak, not expected back":                {now: "11", expected: "11", leak: true, want: "10"},
+		"a leak after it was taken for others":     {now: "12", expected: "12", noted: true, leak: true, want: "10"},
+		"a leak that cannot be put back":           {handler: refuses, now: "11", expected: "11", noted: true, leak: true, want: "11", notRestored: true, left: true},
+		"an unresolved leak":                       {now: "11", expected: "11", leak: true, unresolved: true, want: "11", notRestored: true, left: true},
+		"an unresolved leak, noted, and off again": {now: "11", expected: "10", noted: true, leak: true, unresolved: true, want: "11", notRestored: true, left: true},
+		"others":                                {now: "12", expected: "10", want: "12", unconfirmed: true},
+		"others, expected":                      {now: "12", expected: "12", want: "12", unconfirmed: true},
+		"others, noted":                         {now: "12", expected: "12", noted: true, want: "12", unconfirmed: true},
+		"restless":                              {now: "12", expected: "10", restless: true, want: "12"},
+		"restless, where a leak left it":        {now: "11", expected: "11", restless: true, leak: true, want: "10"},
+		"restless, where it cannot be put back": {handler: refuses, now: "11", expected: "11", restless: true, leak: true, want: "11", notRestored: true, left: true},
+		"restless, and moved on":                {now: "12", expected: "11", restless: true, leak: true, want: "12"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newFake(map[sysctl.Key]handler{key: tt.handler})
