@@ -27,7 +27,7 @@ func TestLastLook(t *testing.T) {
 		"a leak after it was taken for others":     {now: "12", expected: "12", noted: true, leak: true, want: "10"},
 		"a leak that cannot be put back":           {handler: refuses, now: "11", expected: "11", noted: true, leak: true, want: "11", notRestored: true, left: true},
 		"an unresolved leak":                       {now: "11", expected: "11", leak: true, unresolved: true, want: "11", notRestored: true, left: true},
-		"an unresolved leak, noted, and off again": {now: "11", expected: "10", noted: true, leak: true, unresolved: true, want: "11", notRestored: true, left: true},
+		"an unresolved leak, noted, and off again": {now: "11", expected: "10", noted: true, leak: true, unresolved: true, want: "11", notRestored: true, unconfirmed: true, left: true},
 		"others":                                {now: "12", expected: "10", want: "12", unconfirmed: true},
 		"others, expected":                      {now: "12", expected: "12", want: "12", unconfirmed: true},
 		"others, noted":                         {now: "12", expected: "12", noted: true, want: "12", unconfirmed: true},
