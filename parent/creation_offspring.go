@@ -79,15 +79,7 @@ func (c *creation) creators(ctx context.Context, again bool) error {
 // written there but those that would change more than that.
 func (c *creation) creatorItems(base sysctl.Snapshot, born map[sysctl.Key]sysctl.Entry, again bool) []protocol.Item {
 	facts := factsOf(base, c.m.NFLog())
-	leaking := map[sysctl.Key]bool{}
-	for _, l := range c.leaks {
-		if slices.ContainsFunc(l.effects, func(e effect) bool { return observe.IsModule(e.key) }) {
-			continue // it is there by now, and to ask for it does nothing more
-		}
-		for _, w := range slices.Concat(l.cause, l.candidates) {
-			leaking[w.key] = true
-		}
-	}
+	leaking := c.leakingKeys()
 	var items []protocol.Item
 	for _, e := range base {
 		if !e.Writable() || !e.Readable() || !c.included(e.Key) || c.ignored(e.Key) || leaking[e.Key] || isLatch(e.Key) || again && !ofDevices(e.Key) {
@@ -106,6 +98,25 @@ func (c *creation) creatorItems(base sysctl.Snapshot, born map[sysctl.Key]sysctl
 		}
 	}
 	return items
+}
+
+// leakingKeys is the keys that do, or may, leak. Those that loaded a module are not
+// among them: it is there by now, and to ask for it does nothing more.
+func (c *creation) leakingKeys() map[sysctl.Key]bool {
+	leaking, loaders := map[sysctl.Key]bool{}, map[sysctl.Key]bool{}
+	for _, l := range c.leaks {
+		loads := slices.ContainsFunc(l.effects, func(e effect) bool { return observe.IsModule(e.key) })
+		for _, w := range l.cause {
+			leaking[w.key] = leaking[w.key] || !loads
+			loaders[w.key] = loaders[w.key] || loads
+		}
+	}
+	for _, l := range c.leaks {
+		for _, w := range l.candidates {
+			leaking[w.key] = leaking[w.key] || !loaders[w.key]
+		}
+	}
+	return leaking
 }
 
 // causesIn finds out which write in a creating namespace changes which key of its
