@@ -107,17 +107,6 @@ func (c *creation) facts() perturb.Facts {
 	return factsOf(c.host.Baseline(), c.m.NFLog())
 }
 
-// factsOf is a namespace's values.
-func factsOf(s sysctl.Snapshot, nfLog string) perturb.Facts {
-	f := perturb.Facts{Values: make(map[sysctl.Key]string, len(s)), NFLog: nfLog}
-	for _, e := range s {
-		if e.State.OK() {
-			f.Values[e.Key] = e.State.Value
-		}
-	}
-	return f
-}
-
 // ignored tells that a key says nothing: it changes without anybody writing it.
 func (c *creation) ignored(k sysctl.Key) bool {
 	return c.varies[k] || c.restless[place{observerHost, k}] || c.restless[place{observerSibling, k}]

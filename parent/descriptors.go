@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
@@ -86,25 +85,6 @@ func (d *descriptorPass) all(ctx context.Context) error {
 		return err
 	}
 	return d.deferred(ctx)
-}
-
-// rest waits for what all writes until now may still do, and attributes it, so
-// that nothing of it is taken for the work of those to come.
-func (p *passState) rest(ctx context.Context) error {
-	time.Sleep(p.o.Settle)
-	if err := p.look(ctx, nil, nil); err != nil {
-		return err
-	}
-	if err := p.dismissAll(); err != nil {
-		return err
-	}
-	if err := p.deferred(ctx); err != nil {
-		return err
-	}
-	for _, w := range p.writings {
-		w.atRest = len(w.writes)
-	}
-	return nil
 }
 
 // batches is what is written: to every key one value that took effect by path,

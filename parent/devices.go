@@ -67,11 +67,11 @@ func (c *client) makeDevices(d Devices) error {
 
 // Which children have devices? A writer of a pass, the control namespace and those
 // that are compared with it: always, but where the keys of lo stand for those of all
-// devices. The sibling: while keys of devices are written,
-// since its sweeps cost most. The children of a replay: if that writes keys of
-// devices, or the pass is just writing some. A leak that needs devices although no
-// key of theirs is written does not come again in its batch's replays; it is late
-// then, and the whole history has such keys.
+// devices (a leak that needs another device as well is not seen there). The sibling:
+// while keys of devices are written, since its sweeps cost most. The children of a
+// replay: if that writes keys of devices, or the pass is just writing some. A leak
+// that needs devices although no key of theirs is written does not come again in its
+// batch's replays; it is late then, and the history of a first pass has such keys.
 
 // loopback is the device that every namespace has.
 const loopback = "lo"

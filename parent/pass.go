@@ -84,6 +84,25 @@ func (p *passState) close(ctx context.Context, w *client) error {
 	return nil
 }
 
+// rest waits for what all writes until now may still do, and attributes it, so
+// that nothing of it is taken for the work of those to come.
+func (p *passState) rest(ctx context.Context) error {
+	time.Sleep(p.o.Settle)
+	if err := p.look(ctx, nil, nil); err != nil {
+		return err
+	}
+	if err := p.dismissAll(); err != nil {
+		return err
+	}
+	if err := p.deferred(ctx); err != nil {
+		return err
+	}
+	for _, w := range p.writings {
+		w.atRest = len(w.writes)
+	}
+	return nil
+}
+
 // latches has each of these keys written by a writer of its own, when the host
 // is at rest: nothing else can have done then what is found changed.
 func (p *passState) latches(ctx context.Context, latches []int) error {

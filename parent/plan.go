@@ -39,6 +39,17 @@ func (r *run) makePlan() {
 	r.sample = sampleOf(r.plan)
 }
 
+// factsOf is a namespace's values.
+func factsOf(s sysctl.Snapshot, nfLog string) perturb.Facts {
+	f := perturb.Facts{Values: make(map[sysctl.Key]string, len(s)), NFLog: nfLog}
+	for _, e := range s {
+		if e.State.OK() {
+			f.Values[e.Key] = e.State.Value
+		}
+	}
+	return f
+}
+
 // alike is what the plan of a device's key depends on, beside what is asked for:
 // most devices have the same values, and what is tried is then the same, too.
 type alike struct {

@@ -19,7 +19,7 @@ func (r *run) allValues(ctx context.Context) error {
 		}
 	}
 	return r.valuePass(ctx, func(p *passState, w *client) error {
-		r.exactly(func(i int, k planned) []string { return values(r.ofSample(i, k.effective), 1) })
+		r.exactly(func(k planned) []string { return values(k.effective, 1) })
 		for i, k := range r.plan {
 			if k.disruptive { // it would move the others, or end them
 				r.plan[i].exact = nil
@@ -28,7 +28,7 @@ func (r *run) allValues(ctx context.Context) error {
 		if err := p.perturbAll(ctx, w, r.exactBatches()); err != nil {
 			return err
 		}
-		r.exactly(func(i int, k planned) []string { return values(r.ofSample(i, r.second(k)), 2) })
+		r.exactly(func(k planned) []string { return values(r.second(k), 2) })
 		return p.perturbAll(ctx, w, r.exactBatches())
 	})
 }
@@ -49,14 +49,14 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client) err
 	return p.close(ctx, w)
 }
 
-// exactly chooses what each key is given next.
-func (r *run) exactly(of func(index int, p planned) []string) {
+// exactly chooses what each key is given next; of devices' keys, those of the sample.
+func (r *run) exactly(of func(planned) []string) {
 	leaking := r.causeKeys(r.writer)
 	for i, p := range r.plan {
 		r.plan[i].exact = nil
 		// What leaks has shown it, and would hide others' leaks.
-		if p.skip == "" && !p.latch && !leaking[p.entry.Key] {
-			r.plan[i].exact = of(i, p)
+		if p.skip == "" && !p.latch && !leaking[p.entry.Key] && r.sampled(i) {
+			r.plan[i].exact = of(p)
 		}
 	}
 }
@@ -70,10 +70,7 @@ func (r *run) nextValues() bool {
 		tried[attempt{string(w.key), w.value}] = true
 	}
 	any := false
-	r.exactly(func(i int, p planned) []string {
-		if !r.sampled(i) {
-			return nil
-		}
+	r.exactly(func(p planned) []string {
 		for _, v := range p.all {
 			if !tried[attempt{string(p.entry.Key), v}] {
 				any = true
@@ -94,14 +91,6 @@ func (r *run) second(p planned) string {
 		}
 	}
 	return p.entry.State.Value
-}
-
-// ofSample leaves the value of a key out that is not written in these passes.
-func (r *run) ofSample(index int, value string) string {
-	if !r.sampled(index) {
-		return ""
-	}
-	return value
 }
 
 // values is a value n times, none where there is no value.

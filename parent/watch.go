@@ -85,9 +85,9 @@ func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []wr
 
 // watch looks at the host's keys of the same name just before and just after
 // they are written in a child, and marks the writes with whose value one moved, if
-// no other one's value was the same. For
-// a one-way leak there is no other proof of its cause, and before it is swept the
-// host's key may be put back by a later write of the batch, or move on by itself.
+// no other one's value was the same. For a one-way leak there is no other proof of
+// its cause, and before it is swept the host's key may be put back by a later write
+// of the batch, or move on by itself.
 func (r *run) watch(keys []sysctl.Key, ws *[]write, seen *[]effect, do func() ([]write, error)) error {
 	before, had := make([]sysctl.State, len(keys)), r.arrived()
 	for i, k := range keys {

@@ -65,7 +65,6 @@ func TestKernels(t *testing.T) {
 			t.Logf("%s: %d boots, %.1f s to the first word, %.0f s in all; %d keys on the host, %d in a child, %d writable, %d written with effect (%.1f %%), %d replays; %v; %v",
 				r.Host.KernelRelease, r.VM.Boots, float64(r.VM.BootMS)/1000, float64(r.Run.DurationMS)/1000, r.Counts.HostKeys, r.Counts.ChildKeys,
 				r.Counts.Writable, r.Counts.Perturbed, 100*float64(r.Counts.Perturbed)/float64(r.Counts.Writable), r.Run.Replays, r.Counts.Verdicts, r.Counts.Creation)
-			t.Logf("creation: %v", r.Counts.Creation)
 			for _, n := range r.Run.NotRestored {
 				if !n.OneWay {
 					t.Errorf("not restored: %+v", n)
