@@ -21,8 +21,7 @@ func (r *run) descriptors(ctx context.Context) error {
 		return nil
 	}
 	r.enter(PhaseDescriptors, "")
-	d := &descriptorPass{passState: &passState{run: r, proven: map[sysctl.Key]bool{}}}
-	r.last = d.passState
+	d := &descriptorPass{passState: r.newState()}
 	err := d.all(ctx)
 	if cannotPass(err) {
 		if off, herr := r.hostOff(); herr != nil || len(off) > 0 {

@@ -36,6 +36,7 @@ func (r *run) finish(ctx context.Context, aborted bool) error {
 		var came bool
 		if came, err = r.attributeLast(ctx); came {
 			r.end(ctx, err != nil)
+			r.tooLate()
 		}
 	}
 	if lerr := r.lastLook(); err == nil {
@@ -67,6 +68,15 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 		return true, err
 	}
 	return true, nil
+}
+
+// tooLate puts what only the very last siblings have noticed into the report.
+func (r *run) tooLate() {
+	r.last.strayedIn()
+	for _, e := range r.last.late {
+		r.note(e.effect, "it came when the last sibling was about to end: too late for a replay")
+	}
+	r.last.late = nil
 }
 
 // end ends the children that stayed and waits until their namespaces, and
@@ -220,6 +230,7 @@ func (r *run) restoreConfirmed() (off []effect, err error) {
 		wrote := false
 		for _, e := range off {
 			ours := r.confirmedAt(e.place) && (!r.restless[e.place] || r.leaked(e))
+			r.warnOfOthers(e, nil)
 			wrote = ours && !r.stuck[e.key] && r.restoreOnHost(e) || wrote
 		}
 		if !wrote {

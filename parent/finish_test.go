@@ -20,11 +20,12 @@ func TestLastLook(t *testing.T) {
 		leak, unresolved, noted, restless bool
 		want                              string
 		notRestored, unconfirmed, left    bool
+		warned                            bool
 	}{
 		"as it was":                                {now: "10", expected: "10", want: "10"},
 		"a leak":                                   {now: "11", expected: "10", leak: true, want: "10"},
 		"a leak, not expected back":                {now: "11", expected: "11", leak: true, want: "10"},
-		"a leak after it was taken for others":     {now: "12", expected: "12", noted: true, leak: true, want: "10"},
+		"a leak after it was taken for others":     {now: "12", expected: "12", noted: true, leak: true, want: "10", warned: true},
 		"a leak that cannot be put back":           {handler: refuses, now: "11", expected: "11", noted: true, leak: true, want: "11", notRestored: true, left: true},
 		"an unresolved leak":                       {now: "11", expected: "11", leak: true, unresolved: true, want: "11", notRestored: true, left: true},
 		"an unresolved leak, noted, and off again": {now: "11", expected: "10", noted: true, leak: true, unresolved: true, want: "11", notRestored: true, unconfirmed: true, left: true},
@@ -69,6 +70,9 @@ func TestLastLook(t *testing.T) {
 			}
 			if got := len(rep.Unconfirmed) > 0; got != tt.unconfirmed {
 				t.Errorf("unconfirmed: %v, want %v", got, tt.unconfirmed)
+			}
+			if got := len(rep.Warnings) > 0; got != tt.warned {
+				t.Errorf("warnings: %v, want any: %v", rep.Warnings, tt.warned)
 			}
 			if tt.leak && rep.Leaks[0].Restored == tt.left {
 				t.Errorf("the leak is said to be restored: %v", rep.Leaks[0].Restored)

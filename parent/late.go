@@ -216,9 +216,7 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 	if len(known) > 0 {
 		tries = append(tries, e.history)
 	}
-	if earlier := len(p.writes) - len(p.history); earlier > 0 {
-		tries = append(tries, without(p.writes[:earlier], known)) // the pass before may show only now
-	}
+	tries = append(tries, without(p.writes[:p.before], known)) // the pass before may show only now
 	// What we write ourselves when undoing.
 	if own := slices.DeleteFunc(slices.Clone(p.undone), func(w write) bool { return w.key != e.key || w.value != e.after.Value }); len(own) > 0 {
 		tries = append(tries, own)

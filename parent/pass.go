@@ -25,9 +25,12 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
 func (r *run) newPass(phase Phase) *passState {
 	r.enter(phase, "")
 	r.passes++
-	p := &passState{run: r, proven: map[sysctl.Key]bool{}}
-	r.last = p
-	return p
+	return r.newState()
+}
+
+func (r *run) newState() *passState {
+	r.last = &passState{run: r, before: len(r.writes), proven: map[sysctl.Key]bool{}}
+	return r.last
 }
 
 // perturbAll has batches written, and looks after each.
@@ -133,7 +136,7 @@ func (p *passState) latch(ctx context.Context, index int) error {
 	}
 	p.run.batches++
 	ws := p.history
-	p.history = nil // that was another writer's
+	p.history, p.before = nil, len(p.writes) // that was another writer's
 	if err := w.quit(); err != nil || !slices.ContainsFunc(ws, write.perturbed) {
 		return err
 	}
@@ -149,6 +152,8 @@ func (p *passState) latch(ctx context.Context, index int) error {
 type passState struct {
 	*run
 	history []write
+	// before is how many of the writer's writes had been made when that began.
+	before int
 	// late is the effects that their batch alone does not reproduce.
 	late []lateEffect
 	// early is what later namespaces would have shown during the pass.

@@ -41,6 +41,9 @@ func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]
 		return nil, nil
 	}
 	r.strayed(off, suspects)
+	for _, e := range off {
+		r.warnOfOthers(e, suspects)
+	}
 	off, err := r.undoThroughWriter(ctx, originalsOf(off, suspects))
 	if err != nil {
 		return nil, err
@@ -66,6 +69,30 @@ func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]
 	}
 	r.strayed(off, undo)
 	return r.undoOnHost(off)
+}
+
+// warnOfOthers tells of a value on the host that a leak explains, so that it is put
+// back, though the leak's cause has not been written, and nothing with this value:
+// it may have come late, or somebody else may have set it.
+func (r *run) warnOfOthers(e effect, suspects []write) {
+	if !r.confirmedAt(e.place) || r.leaked(e) || !e.after.OK() || !e.key.Network() || r.restless[e.place] {
+		return
+	}
+	for _, l := range r.leaks {
+		if hasPlace(l.effects, e.place) && len(writesOf(suspects, keysOf(l.cause))) > 0 {
+			return
+		}
+	}
+	ours := func(w write) bool { return w.after == e.after || w.value == e.after.Value }
+	for _, w := range r.writings {
+		if slices.ContainsFunc(w.writes, ours) {
+			return
+		}
+	}
+	if slices.ContainsFunc(slices.Concat(r.throughs, r.undone), ours) {
+		return
+	}
+	r.warn("the host's %s had a value that none of the writes is known to have: as a leak changes this key, it is put back, whoever has set it", e.key.Dotted())
 }
 
 // undoThroughWriter makes writes in a fresh writer and returns what is off then.

@@ -157,7 +157,7 @@ func (j judge) hidden(k sysctl.Key) bool {
 // latched tells that the key is at a value that the kernel does not let go.
 func (j judge) latched(e sysctl.Entry, attempts []write) bool {
 	busy := slices.ContainsFunc(attempts, func(w write) bool { return w.errno == unix.EBUSY })
-	return busy && j.host.Expected(e.Key) == e.State
+	return busy && j.host.Look(e.Key) == e.State
 }
 
 // causeKeys is the keys that a confirmed or one-way leak of a writer has as its cause.
