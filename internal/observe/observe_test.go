@@ -59,6 +59,7 @@ func TestList(t *testing.T) {
 		"all":         "fs/mqueue/msg_max kernel/panic module:nf_tables module:tcp_bbr net/core/somaxconn proc:net/dev proc:net/ptype",
 	} {
 		keys, err := tree(t, proc, list).List()
+		slices.Sort(keys)
 		var got []string
 		for _, k := range keys {
 			got = append(got, string(k))

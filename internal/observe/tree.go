@@ -52,7 +52,6 @@ func (t *Tree) List() ([]sysctl.Key, error) {
 	}
 	t.known = loadedModules{} // whatever its directory says
 	keys = append(keys, t.Modules()...)
-	slices.Sort(keys)
 	return keys, nil
 }
 

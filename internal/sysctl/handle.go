@@ -51,7 +51,7 @@ func NewDescriptor(fd int, name string) *Descriptor { return &Descriptor{fd: fd,
 func (d *Descriptor) Fd() int { return d.fd }
 
 // Read implements Handle.
-func (d *Descriptor) Read() State { return pread(d.fd, make([]byte, firstRead)) }
+func (d *Descriptor) Read() State { return pread(d.fd, make([]byte, firstRead), "") }
 
 // Write implements Handle. The error is an *fs.PathError over the errno.
 func (d *Descriptor) Write(value string) error {

@@ -17,15 +17,22 @@ const (
 // (6.18). An open descriptor shows the namespace of whoever opened it.
 type kept struct {
 	proc *Proc
-	fds  map[Key]int
+	open map[Key]*descriptor
 	room int
 	buf  []byte
+}
+
+// descriptor is one that is kept, and the value last read: mostly it is the same
+// again, and need not be stored anew.
+type descriptor struct {
+	fd   int
+	last string
 }
 
 // Keep returns a reader that keeps as many descriptors as RLIMIT_NOFILE has
 // room for and opens anew beyond that. It is not for concurrent use.
 func (p *Proc) Keep() Reader {
-	r := &kept{proc: p, fds: map[Key]int{}, buf: make([]byte, firstRead)}
+	r := &kept{proc: p, open: map[Key]*descriptor{}, buf: make([]byte, firstRead)}
 	// Only procfs tells through an old descriptor that its key is gone.
 	var st unix.Statfs_t
 	if unix.Statfs(p.root, &st) == nil && st.Type == unix.PROC_SUPER_MAGIC {
@@ -54,34 +61,35 @@ var growTable = sync.OnceFunc(func() {
 })
 
 func (r *kept) Read(k Key) State {
-	fd, ok := r.fds[k]
+	d, ok := r.open[k]
 	if ok {
-		if st := pread(fd, r.buf); st.OK() {
+		if st := pread(d.fd, r.buf, d.last); st.OK() {
+			d.last = st.Value
 			return st
 		}
 		// The key may have gone and come back: only a new descriptor can tell.
-		_ = unix.Close(fd)
-		delete(r.fds, k)
+		_ = unix.Close(d.fd)
+		delete(r.open, k)
 		r.room++
 	}
 	fd, err := r.proc.open(k)
 	if err != nil {
 		return State{Errno: Errno(err)}
 	}
-	st := pread(fd, r.buf)
+	st := pread(fd, r.buf, "")
 	if !st.OK() || r.room <= 0 {
 		_ = unix.Close(fd)
 		return st
 	}
-	r.fds[k] = fd
+	r.open[k] = &descriptor{fd, st.Value}
 	r.room--
 	return st
 }
 
 func (r *kept) Close() error {
-	for _, fd := range r.fds {
-		_ = unix.Close(fd)
+	for _, d := range r.open {
+		_ = unix.Close(d.fd)
 	}
-	r.fds = nil
+	r.open = nil
 	return nil
 }

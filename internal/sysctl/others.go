@@ -42,17 +42,16 @@ func (p *Proc) listOther(dir string, device uint64, keys *[]Key) {
 	if unix.Fstatat(unix.AT_FDCWD, path, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT) != nil || st.Dev != device {
 		return
 	}
-	entries, err := os.ReadDir(path)
+	d, err := p.lister.list(dir)
 	if err != nil {
 		return
 	}
-	for _, e := range entries {
-		k := Key(dir + "/" + e.Name())
-		switch {
-		case e.IsDir():
-			p.listOther(string(k), device, keys)
-		case e.Type().IsRegular() && !slices.Contains(acting, k):
+	for _, k := range d.files {
+		if !slices.Contains(acting, k) {
 			*keys = append(*keys, k)
 		}
+	}
+	for _, name := range d.dirs {
+		p.listOther(name, device, keys)
 	}
 }

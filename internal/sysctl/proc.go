@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +24,12 @@ const maxValue = 4 << 20
 
 // Proc is the tree below a directory, normally /proc/sys. It shows the network
 // namespace of the calling thread: whoever uses it must stay in one namespace.
+// Its lists are not for concurrent use.
 type Proc struct {
-	root string
-	all  bool // list more than net/
+	root   string
+	all    bool // list more than net/
+	lister *lister
+	listed int
 }
 
 // firstRead is the size of the first buffer, in bytes: small, because the
@@ -36,16 +37,19 @@ type Proc struct {
 const firstRead = 512
 
 // NewProc returns the tree below root. It reads nothing yet.
-func NewProc(root string) *Proc { return &Proc{root: filepath.Clean(root)} }
+func NewProc(root string) *Proc {
+	root = filepath.Clean(root)
+	return &Proc{root: root, lister: newLister(root)}
+}
 
 func (p *Proc) path(k Key) string { return p.root + "/" + string(k) }
 
 // Everything is the same tree, listed whole and not only below net/.
-func (p *Proc) Everything() *Proc { return &Proc{root: p.root, all: true} }
+func (p *Proc) Everything() *Proc { return &Proc{root: p.root, lister: newLister(p.root), all: true} }
 
 // List walks net/, or everything. A directory that vanishes meanwhile is left out.
 func (p *Proc) List() ([]Key, error) {
-	var keys []Key
+	keys := make([]Key, 0, p.listed)
 	if p.all {
 		if err := p.listOthers(&keys); err != nil {
 			return nil, fmt.Errorf("list keys: %w", err)
@@ -54,32 +58,22 @@ func (p *Proc) List() ([]Key, error) {
 	if err := p.list("net", &keys); err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}
-	slices.Sort(keys)
+	p.listed = len(keys)
 	return keys, nil
 }
 
 func (p *Proc) list(dir string, keys *[]Key) error {
-	f, err := os.Open(p.root + "/" + dir)
+	d, err := p.lister.list(dir)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) && dir != "net" {
+		if gone(err) && dir != "net" {
 			return nil
 		}
 		return err
 	}
-	entries, err := f.ReadDir(-1)
-	_ = f.Close() // read-only: nothing to lose
-	if err != nil && (!errors.Is(err, fs.ErrNotExist) || dir == "net") {
-		return err // a device's directory may go while it is read
-	}
-	for _, e := range entries {
-		name := dir + "/" + e.Name()
-		switch {
-		case e.IsDir():
-			if err := p.list(name, keys); err != nil {
-				return err
-			}
-		case e.Type().IsRegular():
-			*keys = append(*keys, Key(name))
+	*keys = append(*keys, d.files...)
+	for _, name := range d.dirs {
+		if err := p.list(name, keys); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -101,7 +95,7 @@ func (p *Proc) Read(k Key) State {
 	if err != nil {
 		return State{Errno: Errno(err)}
 	}
-	st := pread(fd, make([]byte, firstRead))
+	st := pread(fd, make([]byte, firstRead), "")
 	_ = unix.Close(fd) // read-only: nothing to lose
 	return st
 }
@@ -116,8 +110,8 @@ func (p *Proc) open(k Key) (fd int, err error) {
 
 // pread reads a descriptor's whole value. sysctl handlers give all they have to
 // one read and some give nothing at an offset, so a full buffer means: once more
-// from the start, with a larger one.
-func pread(fd int, buf []byte) State {
+// from the start, with a larger one. A value equal to last is last itself.
+func pread(fd int, buf []byte, last string) State {
 	for ; ; buf = make([]byte, 4*len(buf)) {
 		var n int
 		err := retry(func() (err error) { n, err = unix.Pread(fd, buf, 0); return err })
@@ -128,7 +122,10 @@ func pread(fd int, buf []byte) State {
 			if n > 0 && buf[n-1] == '\n' {
 				n--
 			}
-			return State{Value: string(buf[:n])}
+			if string(buf[:n]) != last {
+				last = string(buf[:n])
+			}
+			return State{Value: last}
 		case len(buf) > maxValue:
 			return State{Errno: unix.EFBIG}
 		}

@@ -175,8 +175,8 @@ func TestKeptWithinLimit(t *testing.T) {
 			}
 		}
 	}
-	if len(r.fds) != 5 {
-		t.Errorf("%d descriptors are kept, room was for 5", len(r.fds))
+	if len(r.open) != 5 {
+		t.Errorf("%d descriptors are kept, room was for 5", len(r.open))
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)

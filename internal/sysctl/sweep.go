@@ -88,6 +88,7 @@ func (s *Sweeper) Sweep() ([]Change, error) {
 		}
 	}
 	if seen < len(s.expected) {
+		slices.Sort(keys)
 		for k, before := range s.expected {
 			if _, found := slices.BinarySearch(keys, k); !found {
 				changes = append(changes, Change{k, before, Absent})

@@ -1,11 +1,15 @@
 package sysctl
 
-import "io/fs"
+import (
+	"cmp"
+	"io/fs"
+	"slices"
+)
 
 // Tree is a namespace's sysctls. The real one is Proc; tests put simulated
 // kernels here. Keys are relative to the tree's root ("net/core/somaxconn").
 type Tree interface {
-	// List returns all keys below net/, sorted.
+	// List returns all keys below net/, in any order.
 	List() ([]Key, error)
 	// Mode returns a key's permission bits.
 	Mode(Key) (fs.FileMode, error)
@@ -41,5 +45,6 @@ func Survey(t Tree, r Reader) (Snapshot, error) {
 		}
 		s = append(s, Entry{Key: k, Mode: mode, State: st})
 	}
+	slices.SortFunc(s, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
 	return s, nil
 }
