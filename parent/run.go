@@ -87,10 +87,10 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 	r.aborted = err != nil
 	reached := r.phase
 	if r.host != nil {
+		defer func() { _ = r.host.Close() }() // it is looked at for the report, too
 		if ferr := r.finish(ctx, err != nil); ferr != nil {
 			err = errors.Join(err, ferr)
 		}
-		_ = r.host.Close()
 	}
 	if err == nil {
 		r.enter(PhaseReport, "")

@@ -90,6 +90,7 @@ func (r *kept) Close() error {
 	for _, d := range r.open {
 		_ = unix.Close(d.fd)
 	}
-	r.open = nil
+	clear(r.open)
+	r.room = 0 // from now on keys are opened anew
 	return nil
 }

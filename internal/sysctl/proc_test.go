@@ -181,6 +181,9 @@ func TestKeptWithinLimit(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
+	if got := r.Read("net/k1"); got.Value != "2" || len(r.open) != 0 {
+		t.Errorf("after Close it reads %+v and keeps %d descriptors", got, len(r.open))
+	}
 }
 
 // TestListBesideVanishing: a directory that goes while the tree is walked is
