@@ -24,6 +24,7 @@ type client struct {
 
 	writing func([]sysctl.Key) // Options.Writing
 	made    []protocol.Device  // beside lo
+	base    sysctl.Snapshot    // run.focus
 }
 
 // errDeadline is the cause of a call that took too long.

@@ -38,6 +38,18 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 			cause = byPath(cause) // no descriptor is needed for it
 		}
 	}
+	l, err := r.rounds(ctx, p, cause, h)
+	if serr := r.seeAll(context.WithoutCancel(ctx), cause); err == nil {
+		err = serr
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// rounds makes the rounds of a confirmation.
+func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak, error) {
 	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle, exit: h.exit}
 	n := confirmRounds
 	if r.restless[p] || h.settle > 0 {
@@ -50,6 +62,11 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 		}
 		if i == len(rounds) {
 			break
+		}
+		if l.rounds > 0 && l.shams > 0 && r.focus == nil {
+			if err := r.focusOn(l.effects); err != nil {
+				return nil, err
+			}
 		}
 		real := rounds[i]
 		t := h.trial(cause)

@@ -263,6 +263,7 @@ func (r *run) peek(ctx context.Context) error {
 	if r.last == nil || r.noise.loud || stopped(ctx) != nil {
 		return nil
 	}
+	defer r.unfocus()()
 	effects, err := r.laterEffects(ctx, r.controlBase)
 	for _, e := range effects {
 		if !hasPlace(r.last.early, e.place) {

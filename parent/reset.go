@@ -16,7 +16,7 @@ import (
 
 // hostOff is the host's steady keys that are not as expected.
 func (r *run) hostOff() ([]effect, error) {
-	changes, err := r.host.Sweep()
+	changes, err := r.sweepHost()
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
@@ -331,6 +331,7 @@ func (r *run) quiet() bool {
 		return !r.noise.loud
 	}
 	r.noise.measured = true
+	defer r.unfocus()()
 	time.Sleep(r.o.Settle) // delayed effects of ours come first
 	moves, err := r.idleMoves()
 	once := 0

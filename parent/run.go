@@ -33,6 +33,7 @@ type run struct {
 	writings []*writing
 
 	devices bool            // children that are started now have devices
+	focus   []sysctl.Key    // all that looks see, sorted; nil: everything
 	made    []report.Device // the sibling's, and what could not be made
 
 	restless map[place]bool // changed without any write

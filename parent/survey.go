@@ -122,7 +122,7 @@ func (r *run) startSurveyed(ctx context.Context, roles ...Role) ([]surveyed, err
 			defer func() { done <- struct{}{} }()
 			s := &out[i]
 			if s.client, s.err = r.start(ctx, role); s.err == nil {
-				s.base, s.err = s.client.survey()
+				s.base, s.err = r.surveyChild(s.client)
 			}
 		}()
 	}
@@ -151,10 +151,10 @@ func (r *run) sweepAll(with *client) ([]effect, error) {
 	}
 	sibling := make(chan result, 1)
 	go func() {
-		changes, err := with.sweep()
+		changes, err := r.sweepChild(with)
 		sibling <- result{changes, err}
 	}()
-	changes, err := r.host.Sweep()
+	changes, err := r.sweepHost()
 	s := <-sibling
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)

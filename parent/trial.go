@@ -203,7 +203,7 @@ func (r *run) takeSpare() (*client, error) {
 	if r.devices && spare.made == nil || !r.devices && spare.made != nil {
 		return nil, spare.quit()
 	}
-	changes, err := spare.sweep()
+	changes, err := r.sweepChild(spare)
 	if err != nil {
 		return nil, err
 	}

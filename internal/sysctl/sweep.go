@@ -99,5 +99,17 @@ func (s *Sweeper) Sweep() ([]Change, error) {
 	return changes, nil
 }
 
+// Check reads some keys again and returns those that are not as expected, in
+// their order.
+func (s *Sweeper) Check(keys []Key) []Change {
+	var changes []Change
+	for _, k := range keys {
+		if before, after := s.Expected(k), s.Look(k); after != before {
+			changes = append(changes, Change{k, before, after})
+		}
+	}
+	return changes
+}
+
 // Close ends the kept descriptors.
 func (s *Sweeper) Close() error { return s.reader.Close() }
