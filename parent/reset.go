@@ -150,7 +150,8 @@ func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 // key may move others (conf/default moves devices): from global to default to
 // device keys, until nothing changes any more.
 func (r *run) undoOnHost(off []effect) ([]effect, error) {
-	ours := false // what is off is what our own restoring has moved
+	defer r.unfocus()() // restoring may move any key
+	ours := false       // what is off is what our own restoring has moved
 	var known []place
 	var back []place // restored
 	for range restoreRounds {
