@@ -1,0 +1,89 @@
+package parent
+
+import (
+	"context"
+	"slices"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// A sweep of everything takes most of a replay's time. Once it has been seen whole
+// what a cause changes and what comes without it, the further rounds that confirm it
+// look at those keys only; what else came meanwhile shows when they are over.
+
+// focusOn makes all looks at observers see these effects' keys only. Those of
+// something else than network sysctls cannot be looked at alone: then nothing changes.
+func (r *run) focusOn(effects []effect) error {
+	keys := make([]sysctl.Key, len(effects))
+	for i, e := range effects {
+		if keys[i] = e.key; !e.key.Network() {
+			return nil
+		}
+	}
+	spare, err := r.takeSpare()
+	if err == nil && spare != nil {
+		err = spare.quit() // it cannot tell what single keys were
+	}
+	slices.Sort(keys)
+	r.focus = slices.Compact(keys)
+	return err
+}
+
+// seeAll ends that, and puts right what else has changed on the host.
+func (r *run) seeAll(ctx context.Context, suspects []write) error {
+	if r.focus == nil {
+		return nil
+	}
+	r.unfocus()
+	if r.spare != nil {
+		spare := r.spare
+		r.spare = nil
+		if err := spare.quit(); err != nil {
+			return err
+		}
+	}
+	off, err := r.reset(ctx, suspects)
+	for _, e := range off {
+		r.giveUp(e, suspects)
+	}
+	return err
+}
+
+// unfocus makes looks see everything, until back is called.
+func (r *run) unfocus() (back func()) {
+	was := r.focus
+	r.focus = nil
+	return func() { r.focus = was }
+}
+
+// sweepHost is what is not as expected on the host.
+func (r *run) sweepHost() ([]sysctl.Change, error) {
+	if r.focus == nil {
+		return r.host.Sweep()
+	}
+	return r.host.Check(r.focus), nil
+}
+
+// surveyChild makes what a child has now its baseline.
+func (r *run) surveyChild(c *client) (base sysctl.Snapshot, err error) {
+	if r.focus == nil {
+		return c.survey()
+	}
+	c.base, err = c.look(r.focus)
+	return c.base, err
+}
+
+// sweepChild is what changed in a child since then.
+func (r *run) sweepChild(c *client) ([]sysctl.Change, error) {
+	if r.focus == nil {
+		return c.sweep()
+	}
+	now, err := c.look(r.focus)
+	var changes []sysctl.Change
+	for i, e := range now {
+		if was := c.base[i].State; e.State != was {
+			changes = append(changes, sysctl.Change{Key: e.Key, Before: was, After: e.State})
+		}
+	}
+	return changes, err
+}
