@@ -37,8 +37,12 @@ type Config struct {
 
 // Main is the guest's life. It powers the machine off and returns only if that
 // fails; the kernel panics when its first process ends, and so it is over too.
-func Main(c Config) {
-	if err := c.live(); err != nil {
+func Main(c Config) { Serve(c.Build, c.obey) }
+
+// Serve is the life of any guest of ours: it says hello, calls do for the last word,
+// says that, and powers off. It returns only if that fails.
+func Serve(build string, do func(*guestlink.Sender) (*guestlink.Final, error)) {
+	if err := live(build, do); err != nil {
 		fmt.Fprintf(os.Stderr, "netns-verify guest: %v\n", err) // the console
 	}
 	unix.Sync()
@@ -46,9 +50,8 @@ func Main(c Config) {
 	fmt.Fprintf(os.Stderr, "netns-verify guest: power off: %v\n", err)
 }
 
-// live says hello, does what there is to do and says how it went. An error means
-// that it could not be said.
-func (c Config) live() error {
+// live is it until the end. An error means that something could not be said.
+func live(build string, do func(*guestlink.Sender) (*guestlink.Final, error)) error {
 	if err := mount("devtmpfs", "/dev"); err != nil {
 		return err
 	}
@@ -57,10 +60,10 @@ func (c Config) live() error {
 		return err
 	}
 	out := guestlink.NewSender(line)
-	if err := out.Send(guestlink.Message{Hello: &guestlink.Hello{Version: guestlink.Version, Build: c.Build}}); err != nil {
+	if err := out.Send(guestlink.Message{Hello: &guestlink.Hello{Version: guestlink.Version, Build: build}}); err != nil {
 		return err
 	}
-	final, err := c.obey(out)
+	final, err := doing(out, do)
 	if err != nil {
 		final.Error = err.Error()
 	}
@@ -70,20 +73,25 @@ func (c Config) live() error {
 	return line.drain()
 }
 
-// obey carries out the order. A panic is an error like others.
-func (c Config) obey(out *guestlink.Sender) (final *guestlink.Final, err error) {
-	final = &guestlink.Final{}
+// doing does it where there is all that programs expect. A panic is an error like others.
+func doing(out *guestlink.Sender, do func(*guestlink.Sender) (*guestlink.Final, error)) (final *guestlink.Final, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			fmt.Fprintf(os.Stderr, "%v\n%s", p, debug.Stack()) // the console
-			err = fmt.Errorf("panic in the guest: %v", p)
+			final, err = &guestlink.Final{}, fmt.Errorf("panic in the guest: %v", p)
 		}
 	}()
 	for _, fs := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"}} {
 		if err := mount(fs.kind, fs.at); err != nil {
-			return final, err
+			return &guestlink.Final{}, err
 		}
 	}
+	return do(out)
+}
+
+// obey carries out the order.
+func (c Config) obey(out *guestlink.Sender) (*guestlink.Final, error) {
+	final := &guestlink.Final{}
 	order, err := readOrder(guestlink.OrderPath)
 	if err != nil {
 		return final, err
