@@ -310,88 +310,8 @@ func (r *run) returnForced() {
 // others were restored: that is our doing, and nobody else's.
 func (r *run) follows(e effect) bool { return r.followers[e] > 1 }
 
-// noise is what is known of other programs writing sysctls meanwhile.
-type noise struct{ measured, loud bool }
-
 // restoreRounds bounds how often the host's keys are restored one after another.
 const restoreRounds = 6
-
-// Restless keys move again and again; a writer comes to ever new ones. In
-// quietLooks looks, quietWindow apart, one that writes ten times a second moves
-// at most quietKeys keys just once in 1 of 50,000 times.
-const (
-	quietWindow = 500 * time.Millisecond
-	quietLooks  = 4
-	quietKeys   = 4
-)
-
-// quiet tells whether nobody else writes sysctls on the host. It is measured
-// once, when it first matters.
-func (r *run) quiet() bool {
-	if r.noise.measured {
-		return !r.noise.loud
-	}
-	r.noise.measured = true
-	defer r.unfocus()()
-	time.Sleep(r.o.Settle) // delayed effects of ours come first
-	moves, err := r.idleMoves()
-	once := 0
-	for _, n := range moves {
-		if n == 1 {
-			once++
-		}
-	}
-	r.noise.loud = err != nil || once > quietKeys
-	if r.noise.loud {
-		r.warn("other programs are writing sysctls on the host (%d keys changed in %v without a write of ours): changes that may be theirs are left alone", len(moves), quietLooks*quietWindow)
-		return false
-	}
-	for p := range moves {
-		r.restless[p] = true
-	}
-	return true
-}
-
-// idleMoves looks at the host while nothing is written and counts, by place,
-// how often it moved.
-func (r *run) idleMoves() (map[place]int, error) {
-	before, err := r.hostOff()
-	moves := map[place]int{}
-	for range quietLooks {
-		if err != nil {
-			return nil, err
-		}
-		time.Sleep(quietWindow)
-		var now []effect
-		now, err = r.hostOff()
-		for _, p := range movedBetween(before, now) {
-			moves[p]++
-		}
-		before = now
-	}
-	return moves, err
-}
-
-// movedBetween is the places whose states differ between two sweeps.
-func movedBetween(a, b []effect) []place {
-	was := map[place]sysctl.State{}
-	for _, e := range a {
-		was[e.place] = e.after
-	}
-	var moved []place
-	for _, e := range b {
-		if st, ok := was[e.place]; !ok || st != e.after {
-			moved = append(moved, e.place)
-		}
-		delete(was, e.place)
-	}
-	for _, e := range a {
-		if _, gone := was[e.place]; gone {
-			moved = append(moved, e.place)
-		}
-	}
-	return moved
-}
 
 func sortedKeys[V any](m map[sysctl.Key]V) []sysctl.Key {
 	keys := make([]sysctl.Key, 0, len(m))
