@@ -84,6 +84,12 @@ bench: build ## measure survey, sweep, writes, whole runs and vm (root)
 fuzz: ## run every fuzz target for FUZZTIME (60s) each
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
 
+.PHONY: faults
+faults: ## have every system call of the parent fail once in every way, one a run (root; an hour)
+	@mkdir -p .cache; status=0; \
+	NETNS_VERIFY_FAULTS=all $(GO) test -timeout 5h -parallel 4 -run '^TestInjectedFaults$$' -v ./cmd/netns-verify >.cache/faults.log || status=$$?; \
+	grep -v '^=== \|--- PASS' .cache/faults.log; exit $$status
+
 .PHONY: kernels
 kernels: ## fetch the Debian kernels of the VM tests into .cache/kernels
 	@.ci/kernels

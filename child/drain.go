@@ -41,6 +41,9 @@ func drain() error {
 	if err := os.WriteFile("/proc/sys/user/max_net_namespaces", []byte("1"), 0); err != nil {
 		return fmt.Errorf("limit network namespaces: %w", err)
 	}
+	if err := keepOnly(1 << unix.CAP_SYS_ADMIN); err != nil { // clone(2) with CLONE_NEWNET
+		return err
+	}
 	if _, err := fmt.Println("ready"); err != nil {
 		return err
 	}

@@ -39,6 +39,9 @@ func run(build string, log *zerolog.Logger) error {
 	if level, err := zerolog.ParseLevel(os.Args[3]); err == nil {
 		*log = log.Level(level)
 	}
+	if err := keepOnly(needs(os.Args[1], os.Args[2])); err != nil {
+		return err
+	}
 	netns, err := NetNS()
 	if err != nil {
 		return fmt.Errorf("find own network namespace: %w", err)

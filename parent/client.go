@@ -27,6 +27,10 @@ type client struct {
 	base    sysctl.Snapshot    // run.focus
 }
 
+// maxAnswer is how much a child may say in answer to one request, in bytes: the survey
+// of a namespace with hundreds of devices is a few MB.
+const maxAnswer = 256 << 20
+
 // errDeadline is the cause of a call that took too long.
 var errDeadline = errors.New("no answer within the deadline")
 
@@ -76,6 +80,7 @@ func (c *client) call(what string, req protocol.Request, on func(protocol.Reply)
 	if c.dead {
 		return fmt.Errorf("%s: %s: the child is gone", c.role, what)
 	}
+	c.conn.Allow(maxAnswer)
 	return c.limited(what, func() error {
 		sent := make(chan error, 1)
 		go func() { // replies may come before all is sent

@@ -133,3 +133,17 @@ func TestDrain(t *testing.T) {
 		}
 	})
 }
+
+// TestDrainIsPlain: all that the helper has left is the right to make namespaces.
+func TestDrainIsPlain(t *testing.T) {
+	testenv.NeedUserNS(t)
+	d := startDrain(child.DrainEntry)
+	defer d.close()
+	if err := d.wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%016x %016[1]x 1\n", uint64(1<<unix.CAP_SYS_ADMIN))
+	if got := testenv.Privileges(t, d.cmd.Process.Pid); !strings.Contains(got, want) {
+		t.Errorf("permitted, effective, no_new_privs: wants %s, has\n%s", want, got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -37,9 +38,12 @@ func lockFile(path string) (unlock func(), err error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("take the machine's lock: %w", &fs.PathError{Op: "flock", Path: path, Err: err})
 		}
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		return nil, fmt.Errorf("another run (pid %s) holds %s: wait for it or end it",
-			strings.TrimSpace(string(pid)), path)
+		text, _ := io.ReadAll(io.LimitReader(f, 20))
+		pid := strings.TrimSpace(string(text))
+		if _, err := strconv.ParseUint(pid, 10, 32); err != nil {
+			pid = "unknown" // anybody may have written it
+		}
+		return nil, fmt.Errorf("another run (pid %s) holds %s: wait for it or end it", pid, path)
 	}
 	// The pid is for the message above only; another user's file is locked all the same.
 	if f.Truncate(0) == nil {
@@ -54,7 +58,8 @@ func openLock(path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0) // enough for flock(2)
+			// Enough for flock(2). What somebody has put there may be a pipe.
+			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return f, err

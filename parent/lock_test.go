@@ -176,3 +176,31 @@ func TestLockElsewhere(t *testing.T) {
 		t.Errorf("what the link led to: %q, %v", got, err)
 	}
 }
+
+// What somebody else has put where the lock is keeps nobody waiting, and what is in it
+// is shown only if it is a pid.
+func TestLockIsOdd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	if err := os.WriteFile(path, []byte("\x1b[2Jx"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockFile(path); err == nil || !strings.Contains(err.Error(), "(pid unknown)") {
+		t.Errorf("%q", err)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := lockFile(pipe)
+	if err == nil {
+		unlock()
+	}
+}

@@ -17,11 +17,21 @@ const MaxMessage = 16 << 20
 // ErrTooLong is a line of more than MaxMessage bytes.
 var ErrTooLong = fmt.Errorf("message longer than %d MiB", MaxMessage>>20)
 
+// maxParts bounds the values in one message: what is three bytes in JSON takes
+// hundreds in memory. Of ours each has some twenty.
+const maxParts = 1 << 20
+
+// ErrTooMuch is a message of too many parts, or an answer of too many bytes.
+var ErrTooMuch = errors.New("more than is asked for")
+
 // Conn sends messages of one kind and receives those of the other. One
 // goroutine may send while another receives.
 type Conn[In, Out any] struct {
 	r *bufio.Reader
 	w io.Writer
+	// left is how much may still be received; it counts once limited is set.
+	limited bool
+	left    int64
 }
 
 // ParentConn and ChildConn are the two ends.
@@ -53,6 +63,9 @@ func (c *Conn[In, Out]) Send(m Out) error {
 	return nil
 }
 
+// Allow bounds what is received from now on, in bytes: more is ErrTooMuch.
+func (c *Conn[In, Out]) Allow(bytes int64) { c.limited, c.left = true, bytes }
+
 // Receive reads one message. The error is io.EOF between messages and
 // io.ErrUnexpectedEOF inside one.
 func (c *Conn[In, Out]) Receive() (In, error) {
@@ -60,6 +73,9 @@ func (c *Conn[In, Out]) Receive() (In, error) {
 	line, err := readLine(c.r)
 	if err != nil {
 		return m, fmt.Errorf("receive: %w", err)
+	}
+	if c.left -= int64(len(line)); c.limited && c.left < 0 {
+		return m, fmt.Errorf("receive: %w", ErrTooMuch)
 	}
 	if err := Decode(line, &m); err != nil {
 		return m, fmt.Errorf("receive: %w", err)
@@ -69,6 +85,9 @@ func (c *Conn[In, Out]) Receive() (In, error) {
 
 // Decode reads one message, strictly, from the JSON of a line.
 func Decode[M any](line []byte, m *M) error {
+	if bytes.Count(line, []byte(",")) > maxParts {
+		return fmt.Errorf("malformed message %.60q: %w", line, ErrTooMuch)
+	}
 	if err := unmarshalStrict(line, m); err != nil {
 		return fmt.Errorf("malformed message %.60q: %w", line, err)
 	}

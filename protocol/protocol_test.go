@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/quick"
 
 	"golang.org/x/sys/unix"
@@ -169,4 +170,36 @@ func again[M any](t *testing.T, line []byte, m *M) {
 	if err != nil || !bytes.Equal(b, b2) {
 		t.Fatalf("%q and %q differ: %v", b, b2, err)
 	}
+}
+
+// TestAllow: what is received in all is bounded where that was asked for.
+func TestAllow(t *testing.T) {
+	c := NewConn[Request, Reply](strings.NewReader(strings.Repeat(`{"sweep":{}}`+"\n", 4)), nil)
+	for i := range 4 {
+		if i == 1 {
+			c.Allow(2 * int64(len(`{"sweep":{}}`)))
+		}
+		if _, err := c.Receive(); errors.Is(err, ErrTooMuch) != (i == 3) {
+			t.Errorf("message %d: %v", i, err)
+		}
+	}
+}
+
+// FuzzReceive: whatever comes over a pipe, in whichever pieces, ends.
+func FuzzReceive(f *testing.F) {
+	f.Add([]byte(`{"survey":{}}` + "\n" + `{"quit":{}}` + "\n"))
+	f.Add([]byte("\n\x00{\"look\":{\"keys\":[\"a\""))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		whole, pieces := NewConn[Request, Reply](bytes.NewReader(stream), nil), NewConn[Request, Reply](iotest.OneByteReader(bytes.NewReader(stream)), nil)
+		for range bytes.Count(stream, []byte("\n")) + 1 {
+			a, err := whole.Receive()
+			b, err2 := pieces.Receive()
+			if (err == nil) != (err2 == nil) || !reflect.DeepEqual(a, b) {
+				t.Errorf("%+v, %v; in pieces %+v, %v", a, err, b, err2)
+			}
+		}
+		if _, err := whole.Receive(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("it does not end: %v", err)
+		}
+	})
 }

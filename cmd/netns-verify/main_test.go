@@ -20,12 +20,8 @@ func TestMain(m *testing.M) {
 	if reexec.Init() { // first, or a child would run the tests
 		return
 	}
-	// The race detector lets every process sleep for a second at its end: there
-	// are hundreds of children (https://go.dev/doc/articles/race_detector#Options).
-	if err := os.Setenv(raceVariable, "atexit_sleep_ms=0 "+os.Getenv(raceVariable)); err != nil {
-		panic(err)
-	}
-	testscript.Main(m, map[string]func(){
+	testenv.NoExitSleep()
+	testscript.Main(testenv.Tidy(m), map[string]func(){
 		"netns-verify": func() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) },
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 )
 
 // output is where the report goes.
@@ -50,3 +51,28 @@ type direct struct{ io.Writer }
 
 func (direct) CloseAtomicallyReplace() error { return nil }
 func (direct) Cleanup() error                { return nil }
+
+// createConsole creates or empties the file for guests' consoles. A pipe is refused:
+// its reader could keep a guest, and us, waiting for ever.
+func createConsole(path string) (io.Writer, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NONBLOCK, 0o666)
+	if errors.Is(err, unix.ENXIO) { // a pipe without a reader (open(2))
+		return nil, fmt.Errorf("%s is a pipe: %w", path, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+	case st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0:
+		err = fmt.Errorf("%s is a pipe", path)
+	case st.Mode().IsRegular():
+		err = f.Truncate(0)
+	}
+	if err != nil {
+		_ = f.Close() // nothing was written
+		return nil, err
+	}
+	return f, nil
+}

@@ -51,6 +51,7 @@ func TestVMInput(t *testing.T) {
 		{"a device for a module", dir, "", []string{"--kernel", bzImage, "--module", "/dev/zero"}, report.ExitUnverified, "not a regular file"},
 		{"no time to read", dir, "", []string{"--kernel", bzImage, "--timeout", "1ns"}, report.ExitUnverified, "had not been read after 1ns"},
 		{"a console for nothing", dir, "", []string{"--kernel", text, "--keep-console", console}, report.ExitUnverified, "not a kernel"},
+		{"a pipe for a console", dir, "", []string{"--kernel", bzImage, "--keep-console", pipe}, report.ExitUnverified, "pipe is a pipe"},
 		{"one reboot", dir, "", []string{"--kernel", text, "--reboots", "1"}, report.ExitUsage, "--reboots"},
 		{"not static", dir, "/bin/sh", []string{"--kernel", text}, report.ExitUnverified, "not static"},
 		{"nothing", dir, "", nil, report.ExitUsage, "no kernel given"},

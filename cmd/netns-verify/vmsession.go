@@ -101,7 +101,7 @@ func (v *vmSession) prepare(ctx context.Context) ([]*kernel.Kernel, error) {
 		}
 	}
 	if v.f.keepConsole != "" { // the last thing that can fail: what was in the file is gone
-		if v.console, err = os.Create(v.f.keepConsole); err != nil {
+		if v.console, err = createConsole(v.f.keepConsole); err != nil {
 			return nil, fmt.Errorf("keep the console: %w", err)
 		}
 	}

@@ -47,6 +47,10 @@ func (s *Sender) Send(m Message) error {
 	return nil
 }
 
+// maxSaid is how much a guest may say in all, in bytes of JSON, far more than a run has
+// to say. What of it is log goes to ours.
+const maxSaid = 1 << 30
+
 // ErrNoFinal is the error of a guest that ended without its final message.
 var ErrNoFinal = errors.New("it ended without a last word")
 
@@ -66,6 +70,7 @@ func Receive(r io.Reader, build string, on func(Message) error) (*Final, error) 
 	}
 	zip.Multistream(false)
 	conn := protocol.NewConn[Message, Order](zip, nil)
+	conn.Allow(maxSaid)
 	for said := false; ; said = true {
 		m, err := conn.Receive()
 		switch {

@@ -150,3 +150,41 @@ func FuzzReceive(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOrder: an order that is taken is the same when it is passed on.
+func FuzzOrder(f *testing.F) {
+	f.Add([]byte(`{"run":{"build":"v1","include":["net/ipv4/**"],"observe":["net"],"writers":["root"],"settle_ns":1}}`))
+	f.Add([]byte(`{"probe":{"writes":[{"key":"net/a","value":{"b64":"/w=="}}]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var o, again Order
+		if protocol.Decode(data, &o) != nil {
+			return
+		}
+		b, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := protocol.Decode(b, &again); err != nil {
+			t.Errorf("%q became %q: %v", data, b, err)
+		}
+	})
+}
+
+// What a guest says is bounded in all, and in what one message takes in memory.
+func TestTooMuch(t *testing.T) {
+	var b bytes.Buffer
+	s := NewSender(&b)
+	if err := s.Send(hello()); err != nil {
+		t.Fatal(err)
+	}
+	line := `{"final":{"effects":[` + strings.Repeat("null,", 2<<20) + "null]}}\n"
+	if _, err := s.zip.Write([]byte(line)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Receive(&b, build, func(Message) error { return nil }); !errors.Is(err, protocol.ErrTooMuch) {
+		t.Errorf("%.200v", err)
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -125,6 +127,35 @@ func (a allowed) mayUse(from, what string) func(*house) []string {
 		}
 		return complaints
 	}
+}
+
+// noneOf: nobody uses any of these names of packages.
+func noneOf(taken ...string) func(*house) []string {
+	return func(h *house) (complaints []string) {
+		for _, t := range taken {
+			dot := strings.LastIndex(t, ".")
+			complaints = append(complaints, only().mayUse(t[:dot], t[dot+1:])(h)...)
+		}
+		return complaints
+	}
+}
+
+// noShell: no text is the name of a shell.
+func noShell(h *house) (complaints []string) {
+	for _, f := range h.files {
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			text, _ := strconv.Unquote(lit.Value)
+			if slices.Contains([]string{"sh", "bash", "dash", "ash", "busybox"}, path.Base(text)) {
+				complaints = append(complaints, fmt.Sprintf("%s names a shell: %s", f.name, lit.Value))
+			}
+			return true
+		})
+	}
+	return complaints
 }
 
 // noFatal looks for zerolog's Fatal: a method without arguments, unlike testing's.

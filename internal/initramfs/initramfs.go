@@ -12,6 +12,7 @@ import (
 	"github.com/u-root/u-root/pkg/cpio"
 
 	"github.com/netns-verify/netns-verify/internal/kmod"
+	"github.com/netns-verify/netns-verify/internal/unpack"
 )
 
 // Where things are in the guest.
@@ -35,6 +36,10 @@ type Contents struct {
 	// Modules may be nil: then there are no modules.
 	Modules *kmod.Set
 }
+
+// MaxModules is how many bytes of modules an archive may have, more than most machines
+// could boot with: a module may unpack to a thousand times what a package has of it.
+const MaxModules = 1 << 30
 
 // dirs are made for mounts and for what programs expect; devtmpfs and the like
 // are not mounted by the kernel in an initramfs.
@@ -91,13 +96,19 @@ func (a *archive) modules(set *kmod.Set) {
 		return
 	}
 	a.put(file(Manifest, data, 0o644))
+	left := int64(MaxModules)
 	for _, e := range manifest.Modules {
 		if a.err != nil {
 			return
 		}
-		if data, a.err = set.Content(e); a.err == nil {
-			a.put(file(ModulesDir+"/"+e.File, data, 0o644))
+		if data, a.err = set.Content(e); a.err != nil {
+			return
 		}
+		if left -= int64(len(data)); left < 0 {
+			a.err = fmt.Errorf("initramfs: module %s: %w", e.Name, unpack.ErrTooLarge)
+			return
+		}
+		a.put(file(ModulesDir+"/"+e.File, data, 0o644))
 	}
 }
 

@@ -49,7 +49,7 @@ func readDeb(r io.Reader, visit func(name string, size int64, content io.Reader)
 		}
 		// Members begin at even offsets.
 		if _, err := io.CopyN(io.Discard, r, size+size%2); err != nil {
-			return fmt.Errorf("%w: truncated in %s", ErrPackage, name)
+			return fmt.Errorf("%w: truncated in %q", ErrPackage, name)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func readTar(name string, r io.Reader, visit func(string, int64, io.Reader) erro
 	}
 	defer plain.Close()
 	t := tar.NewReader(plain)
-	for {
+	for total := int64(0); ; {
 		h, err := t.Next()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -95,6 +95,11 @@ func readTar(name string, r io.Reader, visit func(string, int64, io.Reader) erro
 		case h.Typeflag != tar.TypeReg:
 			continue
 		}
+		// What a sparse file is said to have need not be in the archive.
+		if h.Size > MaxPackage-total {
+			return fmt.Errorf("%s: %w", name, unpack.ErrTooLarge)
+		}
+		total += h.Size
 		if err := visit(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), h.Size, t); err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netns-verify/netns-verify/internal/kmod"
 	"github.com/netns-verify/netns-verify/internal/unpack"
 )
@@ -81,16 +83,22 @@ func readRegular(ctx context.Context, name string, limit int64, otherwise error)
 // and not be larger than a limit: otherwise it is no such thing as is wanted, which
 // is the error.
 func openRegular(name string, limit int64, otherwise error) (*os.File, error) {
-	info, err := os.Stat(name) // opening a pipe may take forever
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // opening a pipe may take forever
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: %w: not a regular file", name, otherwise)
+		err = fmt.Errorf("%s: %w: not a regular file", name, otherwise)
 	case info.Size() > limit:
-		return nil, fmt.Errorf("%s: %w: %w", name, otherwise, unpack.ErrTooLarge)
+		err = fmt.Errorf("%s: %w: %w", name, otherwise, unpack.ErrTooLarge)
+	default:
+		return f, nil
 	}
-	return os.Open(name)
+	_ = f.Close() // nothing was read
+	return nil, err
 }
 
 // reader reads until its context ends, whose cause is the error then.

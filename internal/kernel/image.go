@@ -31,7 +31,9 @@ func newKernel(file, name string, image []byte) (*Kernel, error) {
 			k.Arch = "amd64"
 		}
 		k.Version = cString(image, 0x200+int(binary.LittleEndian.Uint16(image[x86Version:])))
-		k.Release, _, _ = strings.Cut(k.Version, " ")
+		if release, _, _ := strings.Cut(k.Version, " "); isRelease(release) {
+			k.Release = release
+		}
 	case len(image) >= arm64Header && string(image[arm64Magic:arm64Magic+4]) == "ARM\x64":
 		k.Arch = "arm64"
 	default:
@@ -43,6 +45,15 @@ func newKernel(file, name string, image []byte) (*Kernel, error) {
 	k.Modules = kmod.NewSet(k.Release)
 	return k, nil
 }
+
+// isRelease tells that a text can be a kernel's release: it is the name of a directory,
+// and is shown on terminals.
+func isRelease(text string) bool {
+	const most = 64 // __NEW_UTS_LEN
+	return text != "" && text != "." && text != ".." && len(text) <= most && strings.Trim(text, releaseCharacters) == ""
+}
+
+const releaseCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+~-"
 
 // cString is the text at an offset up to its NUL, or "" if there is none that can
 // be shown.

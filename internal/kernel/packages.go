@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/kmod"
@@ -70,6 +71,9 @@ func (c *collection) readPackage(ctx context.Context, file string) (err error) {
 		if kind == nothing || ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if !strconv.CanBackquote(name) || strings.Contains(name, "\t") { // it is shown on terminals
+			return fmt.Errorf("%w: a file that is called %.200q", ErrPackage, name)
+		}
 		useful = true
 		return c.of(release, file).take(kind, name, size, content)
 	})
@@ -102,15 +106,16 @@ const (
 	builtin
 )
 
-// classify tells by a file's name what it is, and of which release.
+// classify tells by a file's name what it is, and of which release. What cannot be one
+// is nothing.
 func classify(name string) (string, kind) {
-	if release, ok := strings.CutPrefix(name, "boot/vmlinuz-"); ok && release != "" && !strings.Contains(release, "/") {
+	if release, ok := strings.CutPrefix(name, "boot/vmlinuz-"); ok && isRelease(release) {
 		return release, image
 	}
 	below, ok := strings.CutPrefix(strings.TrimPrefix(name, "usr/"), "lib/modules/")
 	release, file, in := strings.Cut(below, "/")
 	switch {
-	case !ok || !in:
+	case !ok || !in || !isRelease(release):
 		return "", nothing
 	case file == "vmlinuz":
 		return release, image
@@ -137,6 +142,9 @@ func (p *part) take(kind kind, name string, size int64, content io.Reader) error
 	switch kind {
 	case module:
 		p.adder.Add(name, data)
+		if p.adder.Failed() { // what follows would be read in vain
+			return p.adder.Wait()
+		}
 		return nil
 	case builtin:
 		p.modules.AddBuiltin(name, data)

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -16,6 +17,9 @@ type Adder struct {
 	// busy has room for the modules that are worked on at a time.
 	busy chan struct{}
 	wg   sync.WaitGroup
+	// failed tells that there is an error: those that were begun before it may have
+	// another one, what comes after it is not looked at any more.
+	failed atomic.Bool
 }
 
 type adding struct {
@@ -36,6 +40,9 @@ func (a *Adder) Add(file string, data []byte) {
 
 // add adds a module that is kept, or else read again when it is wanted.
 func (a *Adder) add(file string, read func() ([]byte, error), keep bool) {
+	if a.failed.Load() {
+		return
+	}
 	job := &adding{}
 	a.jobs = append(a.jobs, job)
 	a.busy <- struct{}{}
@@ -48,6 +55,7 @@ func (a *Adder) add(file string, read func() ([]byte, error), keep bool) {
 		switch {
 		case err != nil:
 			job.err = err
+			a.failed.Store(true)
 		case keep:
 			job.module.keep(data, &a.set.room)
 		default:
@@ -55,6 +63,9 @@ func (a *Adder) add(file string, read func() ([]byte, error), keep bool) {
 		}
 	})
 }
+
+// Failed tells that Wait will have an error.
+func (a *Adder) Failed() bool { return a.failed.Load() }
 
 // Wait ends when all modules are added. The error is that of the first one, in the
 // order of adding, that is no module, or one of another kernel.

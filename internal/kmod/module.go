@@ -1,8 +1,6 @@
 package kmod
 
 import (
-	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"path"
@@ -15,6 +13,13 @@ import (
 
 // MaxModule is the most that one module may have, in bytes, uncompressed.
 const MaxModule = 128 << 20
+
+// What a module may say of itself, in bytes, and how many others it may need: some
+// ten times what any in Debian's full kernel does.
+const (
+	maxInfo  = 4 << 20
+	maxNeeds = 1000
+)
 
 // ErrNotModule says that a file is no kernel module.
 var ErrNotModule = errors.New("not a kernel module")
@@ -104,36 +109,33 @@ func Parse(file string, data []byte) (*Module, error) {
 }
 
 func (m *Module) readELF(data []byte) error {
-	f, err := elf.NewFile(bytes.NewReader(data))
+	o, err := newObject(data)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotModule, err)
 	}
-	info := f.Section(".modinfo")
-	if f.Type != elf.ET_REL || info == nil {
-		return fmt.Errorf("%w: an ELF file without .modinfo", ErrNotModule)
-	}
-	// Nobody compresses these, and unpacked they could be of any size.
-	for _, s := range f.Sections {
-		if s.Flags&elf.SHF_COMPRESSED != 0 && (s == info || s.Type == elf.SHT_SYMTAB || s.Type == elf.SHT_STRTAB) {
-			return fmt.Errorf("%w: section %s is compressed", ErrNotModule, s.Name)
-		}
-	}
-	text, err := info.Data()
-	if err != nil {
+	text, err := o.section(".modinfo")
+	switch {
+	case err != nil:
 		return fmt.Errorf("%w: .modinfo: %w", ErrNotModule, err)
+	case text == nil:
+		return fmt.Errorf("%w: an ELF file without .modinfo", ErrNotModule)
+	case len(text) > maxInfo:
+		return fmt.Errorf("%w: .modinfo: %d bytes", ErrNotModule, len(text))
 	}
 	m.readInfo(text)
 	if !validName(m.Name) {
-		return fmt.Errorf("%w: its name is %q", ErrNotModule, m.Name)
+		return fmt.Errorf("%w: its name is %.80q", ErrNotModule, m.Name)
 	}
-	symbols, err := f.Symbols()
-	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-		return fmt.Errorf("%w: its symbols: %w", ErrNotModule, err)
+	if needs := len(m.Depends) + len(m.Pre) + len(m.Post); needs > maxNeeds {
+		return fmt.Errorf("%w: it needs %d others", ErrNotModule, needs)
 	}
-	for _, s := range symbols {
-		if s.Section == elf.SHN_UNDEF && telling[s.Name] {
-			m.Uses = append(m.Uses, s.Name)
+	err = o.wanted(telling, func(name string) {
+		if !m.uses(name) {
+			m.Uses = append(m.Uses, name)
 		}
+	})
+	if err != nil {
+		return fmt.Errorf("%w: its symbols: %w", ErrNotModule, err)
 	}
 	slices.Sort(m.Uses)
 	return nil

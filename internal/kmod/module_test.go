@@ -2,10 +2,13 @@ package kmod_test
 
 import (
 	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/netns-verify/netns-verify/internal/kmod"
 	"github.com/netns-verify/netns-verify/internal/kmod/kmodtest"
@@ -94,5 +97,127 @@ func FuzzParse(f *testing.F) {
 		if m.Name == "" || strings.ContainsAny(m.Name, "/.\x00") {
 			t.Errorf("a module is called %q", m.Name)
 		}
+	})
+}
+
+// TestParseBombs: what a module says is taken with limits in time and memory, however
+// small the file may be packed.
+func TestParseBombs(t *testing.T) {
+	long := strings.Repeat("x", 8<<20)
+	manySymbols := make([]string, 100_000)
+	for i := range manySymbols {
+		manySymbols[i] = "" // each is what comes before the first NUL
+	}
+	for name, tt := range map[string]struct {
+		data []byte
+		says string
+	}{
+		"long info":     {kmodtest.Module([]string{"description=" + long}), ".modinfo: "},
+		"long name":     {kmodtest.Module([]string{"name=" + long[:100]}), "its name is"},
+		"needs many":    {kmodtest.Module([]string{"name=a", "depends=" + strings.Repeat("a,", 1001)}), "needs 1001 others"},
+		"a long symbol": {kmodtest.Module([]string{"name=a"}, append(manySymbols, long)...), ""},
+	} {
+		_, err := kmod.Parse("x.ko", tt.data)
+		if (err == nil) != (tt.says == "") || err != nil && (!strings.Contains(err.Error(), tt.says) || len(err.Error()) > 300) {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+	// Sections and symbols that all have the same endless name.
+	for name, change := range map[string]func(h *elf.Header64, s []elf.Section64){
+		"as they are":         func(*elf.Header64, []elf.Section64) {},
+		"many sections":       func(h *elf.Header64, s []elf.Section64) { h.Shnum, s[0].Size = 0, 1<<17 },
+		"too many sections":   func(h *elf.Header64, s []elf.Section64) { h.Shnum, s[0].Size = 0, 1<<60 },
+		"sections beyond":     func(h *elf.Header64, s []elf.Section64) { h.Shoff = 1<<64 - 1 },
+		"names beyond":        func(h *elf.Header64, s []elf.Section64) { h.Shstrndx = 0xffff; s[0].Link = 1 << 31 },
+		"info beyond":         func(h *elf.Header64, s []elf.Section64) { s[1].Off = 1<<64 - 1; s[1].Size = 2 },
+		"symbols without end": func(h *elf.Header64, s []elf.Section64) { s[2].Size = 1<<64 - 1 },
+		"names of no section": func(h *elf.Header64, s []elf.Section64) { s[2].Link = 99 },
+		"compressed":          func(h *elf.Header64, s []elf.Section64) { s[1].Flags = uint64(elf.SHF_COMPRESSED) },
+	} {
+		data := kmodtest.Module([]string{"name=a"}, "printk", long)
+		var h elf.Header64
+		sections := make([]elf.Section64, 5)
+		decode(t, data, &h)
+		decode(t, data[h.Shoff:], sections)
+		at := h.Shoff
+		change(&h, sections)
+		encode(t, data, h)
+		encode(t, data[at:], sections)
+		if h.Shnum == 0 {
+			data = append(data, make([]byte, 64<<17)...)
+		}
+		_, err := kmod.Parse("x.ko", data)
+		if fine := name == "as they are" || name == "many sections"; (err == nil) != fine || err != nil && !errors.Is(err, kmod.ErrNotModule) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func decode(t *testing.T, data []byte, v any) {
+	t.Helper()
+	if _, err := binary.Decode(data, binary.LittleEndian, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func encode(t *testing.T, data []byte, v any) {
+	t.Helper()
+	if _, err := binary.Encode(data, binary.LittleEndian, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTooMany: as many modules, aliases and softdeps as no kernel has are refused
+// before they are compared with each other.
+func TestTooMany(t *testing.T) {
+	s := kmod.NewSet("")
+	a := s.Adder()
+	for i := range 3 {
+		name := "name=m" + string(rune('a'+i))
+		a.Add("x.ko", kmodtest.Module([]string{name, strings.Repeat("alias=*\x00", 100_000)}))
+	}
+	if err := a.Wait(); !errors.Is(err, kmod.ErrTooMany) {
+		t.Errorf("aliases: %v", err)
+	}
+	s = kmod.NewSet("")
+	if err := s.AddExtra("x.ko", kmodtest.Module([]string{"name=a", "softdep=pre: " + strings.Repeat("a ", 600)})); !errors.Is(err, kmod.ErrTooMany) {
+		t.Errorf("softdeps: %v", err)
+	}
+	s.AddBuiltin(kmod.BuiltinInfoFile, []byte(strings.Repeat("a.alias=*\x00", 300_000)))
+}
+
+// TestFirstError: after a module that is none the rest is not looked at.
+func TestFirstError(t *testing.T) {
+	a := kmod.NewSet("").Adder()
+	a.Add("first.ko", []byte("text"))
+	for range 100 {
+		a.Add("later.ko", kmodtest.Module([]string{"name=a"}))
+	}
+	if err := a.Wait(); err == nil || !strings.Contains(err.Error(), "first.ko") {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzAddBuiltin: the lists of what is built in are no code either.
+func FuzzAddBuiltin(f *testing.F) {
+	f.Add([]byte("kernel/a-b.ko\n\nx\n.ko\n"), []byte("a.alias=net-pf-*\x00a.alias=[\x00.alias=\x00="), "net-pf-2", []byte("pre: net-pf-2 a post: [a-"))
+	f.Fuzz(func(t *testing.T, list, info []byte, request string, softdep []byte) {
+		s := kmod.NewSet("")
+		s.AddBuiltin(kmod.BuiltinFile, list)
+		s.AddBuiltin(kmod.BuiltinInfoFile, info)
+		entry := "softdep=" + strings.ReplaceAll(string(softdep), "\x00", "")
+		if err := s.AddExtra("x.ko", kmodtest.Module([]string{"name=x", "alias=" + request, entry})); err != nil {
+			return
+		}
+		data, err := s.Manifest().Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if utf8.Valid(softdep) && utf8.ValidString(request) {
+			if _, err := kmod.DecodeManifest(data); err != nil {
+				t.Errorf("%s: %v", data, err)
+			}
+		}
+		s.Manifest().Request(request)
 	})
 }

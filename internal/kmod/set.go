@@ -31,7 +31,19 @@ type Set struct {
 	extra []string
 	// room is for modules that are kept in memory as they are.
 	room atomic.Int64
+	// What there is in all: aliases and softdeps of modules, entries of builtin.
+	aliases, soft, builtins int
 }
+
+// What a set may have: each softdep is compared with each alias. Debian's full kernel
+// has 4,000 modules with 26,000 aliases and 50 softdeps.
+const (
+	maxAliases = 200_000
+	maxSoft    = 500
+)
+
+// ErrTooMany says that there is more than any kernel has.
+var ErrTooMany = errors.New("more modules, aliases or softdeps than any kernel has")
 
 // maxPlain is how many bytes of modules are kept in memory as they are: those of a
 // cloud kernel, since compressing them takes longer than all else that is done with
@@ -117,7 +129,8 @@ const (
 	BuiltinInfoFile = "modules.builtin.modinfo"
 )
 
-// AddBuiltin takes one of the two files, by base name.
+// AddBuiltin takes one of the two files, by base name. Of more entries than there may
+// be aliases the rest is left out: all that it is for is to know what is not missing.
 func (s *Set) AddBuiltin(file string, data []byte) {
 	if s.builtin == nil {
 		s.builtin = map[string][]string{}
@@ -125,14 +138,14 @@ func (s *Set) AddBuiltin(file string, data []byte) {
 	switch path.Base(file) {
 	case BuiltinFile:
 		for line := range strings.Lines(string(data)) {
-			if name := nameOf(strings.TrimSpace(line)); name != "" {
+			if name := nameOf(strings.TrimSpace(line)); name != "" && s.roomForBuiltin() {
 				s.builtin[name] = append(s.builtin[name], name)
 			}
 		}
 	case BuiltinInfoFile:
 		for entry := range strings.SplitSeq(string(data), "\x00") {
 			key, value, _ := strings.Cut(entry, "=")
-			if name, ok := strings.CutSuffix(key, ".alias"); ok {
+			if name, ok := strings.CutSuffix(key, ".alias"); ok && s.roomForBuiltin() {
 				name = Normal(name)
 				s.builtin[name] = append(s.builtin[name], value)
 			}
@@ -140,9 +153,19 @@ func (s *Set) AddBuiltin(file string, data []byte) {
 	}
 }
 
+func (s *Set) roomForBuiltin() bool {
+	s.builtins++
+	return s.builtins <= maxAliases
+}
+
 func (s *Set) add(m *Module) error {
 	if s.Release != "" && m.Release != "" && s.Release != m.Release {
-		return fmt.Errorf("%s: %w: %s, not %s", m.File, ErrRelease, m.Release, s.Release)
+		return fmt.Errorf("%s: %w: %.80q, not %s", m.File, ErrRelease, m.Release, s.Release)
+	}
+	s.aliases += len(m.Aliases)
+	s.soft += len(m.Pre) + len(m.Post)
+	if len(s.modules) >= maxEntries || s.aliases > maxAliases || s.soft > maxSoft {
+		return fmt.Errorf("%s: %w", m.File, ErrTooMany)
 	}
 	if _, known := s.modules[m.Name]; !known || strings.Contains(m.File, "/updates/") {
 		s.modules[m.Name] = m

@@ -76,3 +76,13 @@ func Required(feature string) bool {
 	}
 	return false
 }
+
+// NoExitSleep keeps processes with the race detector from sleeping for a second at
+// their end: there are hundreds (https://go.dev/doc/articles/race_detector#Options).
+func NoExitSleep() {
+	if err := os.Setenv(raceVariable, "atexit_sleep_ms=0 "+os.Getenv(raceVariable)); err != nil {
+		panic(err) // the name is sound
+	}
+}
+
+const raceVariable = "GORACE"

@@ -158,9 +158,10 @@ func (o *opened) add(err error, files ...*os.File) {
 	}
 }
 
-// memory makes a file that exists nowhere but in memory (memfd_create(2)).
+// memory makes a file that exists nowhere but in memory (memfd_create(2)), and that
+// nobody can change any more.
 func (o *opened) memory(name string, content []byte) *os.File {
-	fd, err := unix.MemfdCreate("netns-verify-"+name, unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("netns-verify-"+name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		o.add(fmt.Errorf("make a file in memory: %w", err))
 		return nil
@@ -169,6 +170,11 @@ func (o *opened) memory(name string, content []byte) *os.File {
 	o.add(nil, f)
 	if _, err := f.Write(content); err != nil {
 		o.add(fmt.Errorf("fill a file in memory: %w", err))
+		return f
+	}
+	const sealed = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, sealed); err != nil {
+		o.add(fmt.Errorf("seal a file in memory: %w", err))
 	}
 	return f
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 )
@@ -120,5 +121,21 @@ func TestOff(t *testing.T) {
 		if errors.Is(tc.err, ErrOff) != tc.want {
 			t.Errorf("%v: %v", tc.err, !tc.want)
 		}
+	}
+}
+
+// What QEMU is given to boot it cannot change.
+func TestMemoryIsSealed(t *testing.T) {
+	var o opened
+	defer o.close()
+	f := o.memory("kernel", []byte("image"))
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	if _, err := f.WriteAt([]byte("x"), 0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("written to: %v", err)
+	}
+	if err := f.Truncate(0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("truncated: %v", err)
 	}
 }
