@@ -176,3 +176,8 @@ func TestLockElsewhere(t *testing.T) {
 		t.Errorf("what the link led to: %q, %v", got, err)
 	}
 }
+
+func lockFile(path string) (unlock func(), err error) {
+	f, err := lockedFile(path)
+	return func() { _ = f.Close() }, err
+}

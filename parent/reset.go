@@ -62,7 +62,7 @@ func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]
 		return nil, err
 	}
 	if !r.noise.loud {
-		time.Sleep(r.o.Settle) // those were writes too, and may have late effects
+		r.wait(r.o.Settle) // those were writes too, and may have late effects
 	}
 	if off, err = r.hostOff(); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 	defer w.abandon()
 	if undo[0].passed() {
 		_, _, err = r.through(ctx, w, undo)
-	} else {
+	} else if err = r.announceWrites(undo); err == nil {
 		_, err = w.replay(undo)
 	}
 	if err != nil {
@@ -333,7 +333,7 @@ func (r *run) quiet() bool {
 	}
 	r.noise.measured = true
 	defer r.unfocus()()
-	time.Sleep(r.o.Settle) // delayed effects of ours come first
+	r.wait(r.o.Settle) // delayed effects of ours come first
 	moves, err := r.idleMoves()
 	once := 0
 	for _, n := range moves {
@@ -361,7 +361,7 @@ func (r *run) idleMoves() (map[place]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		time.Sleep(quietWindow)
+		r.wait(quietWindow)
 		var now []effect
 		now, err = r.hostOff()
 		for _, p := range movedBetween(before, now) {

@@ -23,11 +23,19 @@ func Path() string {
 	switch uid := os.Geteuid(); {
 	case uid == 0:
 		return "/run/netns-verify/" + name
-	case filepath.IsAbs(runtime):
+	case filepath.IsAbs(runtime) && owner(runtime) == uid: // not of whoever became this user
 		return filepath.Join(runtime, "netns-verify", name)
 	default:
 		return filepath.Join(os.TempDir(), "netns-verify-"+strconv.Itoa(uid), name)
 	}
+}
+
+func owner(path string) (uid int) {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return -1
+	}
+	return int(st.Uid)
 }
 
 // File is a journal that is being written. Nothing is synced: neither it nor what
@@ -122,10 +130,12 @@ func (f *File) write(l Line) error {
 // Close leaves the file where it is.
 func (f *File) Close() error { return f.file.Close() }
 
-// Remove ends a journal of which nothing is needed any more. One that is gone is as good.
+// Remove ends a journal of which nothing is needed any more, and its directory. One
+// that is gone is as good.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove journal: %w", err)
 	}
+	_ = os.Remove(filepath.Dir(path)) // there may be something else in it
 	return nil
 }

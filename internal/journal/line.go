@@ -119,8 +119,11 @@ func checkVersion(b []byte) error {
 	return nil
 }
 
-// HostLines cuts a snapshot into lines.
+// HostLines cuts a snapshot into lines, one at least.
 func HostLines(s sysctl.Snapshot) []Line {
+	if len(s) == 0 {
+		return []Line{{Host: &Host{}}}
+	}
 	var lines []Line
 	part, size := &Host{}, 0
 	for i, e := range s {
