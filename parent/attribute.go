@@ -74,7 +74,7 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 // flush waits for effects that are still to come, and resets them, so that
 // they are not blamed on the next writes.
 func (r *run) flush(ctx context.Context, suspects []write) error {
-	time.Sleep(r.o.Settle)
+	r.wait(r.o.Settle)
 	off, err := r.reset(ctx, suspects)
 	for _, e := range off {
 		r.giveUp(e, suspects)

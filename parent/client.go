@@ -22,9 +22,10 @@ type client struct {
 	pid      int
 	dead     bool
 
-	writing func([]sysctl.Key) // Options.Writing
-	made    []protocol.Device  // beside lo
-	base    sysctl.Snapshot    // run.focus
+	writing  func([]sysctl.Key)           // Options.Writing
+	announce func(protocol.Request) error // to Options.Guard
+	made     []protocol.Device            // beside lo
+	base     sysctl.Snapshot              // run.focus
 }
 
 // maxAnswer is how much a child may say in answer to one request, in bytes: the survey
@@ -228,6 +229,11 @@ func (c *client) replay(ws []write) ([]write, error) {
 // whether one was asked for.
 func (c *client) writes(what string, keys []sysctl.Key, req protocol.Request, asked func(write) bool) ([]write, error) {
 	var ws []write
+	if c.announce != nil {
+		if err := c.announce(req); err != nil {
+			return nil, err
+		}
+	}
 	if c.writing != nil {
 		c.writing(keys)
 	}

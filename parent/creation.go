@@ -224,7 +224,9 @@ func (c *creation) turnTo(mode string) bool {
 	if mode == report.AnyDevconf || c.host.Expected(devconf).Value == mode {
 		return true
 	}
-	c.announce([]sysctl.Key{devconf})
+	if c.announceKeys([]hostKey{{devconf, []string{mode}}}) != nil {
+		return false // the next announcement fails, too
+	}
 	_ = c.m.Host().Write(devconf, mode) // what is read back counts
 	st := c.m.Host().Read(devconf)
 	if st.Value != mode {
@@ -249,11 +251,16 @@ func (c *creation) end() error {
 	return errors.Join(c.turnBack(), c.putBack())
 }
 
-// announce says which of the host's keys are about to be written.
-func (c *creation) announce(keys []sysctl.Key) {
+// announceKeys says which of the host's keys are about to be written.
+func (c *creation) announceKeys(hs []hostKey) error {
+	var keys []sysctl.Key
+	for _, h := range hs {
+		keys = append(keys, h.key)
+	}
 	if c.o.Writing != nil {
 		c.o.Writing(keys)
 	}
+	return c.announceHost(hs)
 }
 
 // ofDevices tells whether a key is one of those that devconf is about; ip_forward

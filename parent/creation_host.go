@@ -56,11 +56,9 @@ func (c *creation) writeBatch(ctx context.Context, keys []hostKey) (deferred []h
 	if err := c.others(); err != nil {
 		return nil, err
 	}
-	var announced []sysctl.Key
-	for _, h := range keys {
-		announced = append(announced, h.key)
+	if err := c.announceKeys(keys); err != nil {
+		return nil, err
 	}
-	c.announce(announced)
 	b := &hostBatch{}
 	for _, h := range keys {
 		if c.ignored(h.key) {
@@ -126,7 +124,13 @@ func (c *creation) again(ctx context.Context, ws []write, live bool, keys []sysc
 	if err := stopped(ctx); err != nil {
 		return sighting{}, err
 	}
-	c.announce(keysOf(ws))
+	var again []hostKey
+	for _, w := range ws {
+		again = append(again, hostKey{w.key, []string{w.value}})
+	}
+	if err := c.announceKeys(again); err != nil {
+		return sighting{}, err
+	}
 	for _, w := range ws {
 		_ = c.m.Host().Write(w.key, w.value) // as before: what is seen counts
 	}

@@ -151,7 +151,7 @@ func (r *run) putRight(ctx context.Context) error {
 	if err := r.undoTemplate(ctx, r.writes, nil); err != nil {
 		return fmt.Errorf("put later namespaces right: %w", err)
 	}
-	time.Sleep(r.o.Settle)
+	r.wait(r.o.Settle)
 	// What was restored as an experiment stays restored: it was probably ours.
 	for _, k := range sortedKeys(r.forced) {
 		p := place{observerHost, k}
@@ -209,6 +209,7 @@ func (r *run) lastLook() error {
 			r.leftAlone(e)
 		}
 	}
+	r.verified = true
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
 		k := sysctl.Key(n.Key)
 		return n.What == report.WhatSysctl && r.m.Host().Read(k) == r.atFirst(k).State

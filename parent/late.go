@@ -5,7 +5,6 @@ import (
 	"context"
 	"path"
 	"slices"
-	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -101,7 +100,7 @@ func (p *passState) idleTrials(ctx context.Context) error {
 
 // awaitLate waits for effects of the last batches that are still to come.
 func (p *passState) awaitLate(ctx context.Context) error {
-	time.Sleep(p.o.Settle)
+	p.wait(p.o.Settle)
 	off, err := p.hostOff()
 	if err != nil {
 		return err
@@ -310,7 +309,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 		return err
 	}
 	if len(still) > 0 {
-		time.Sleep(p.o.Settle) // a key that moves by itself will not stay
+		p.wait(p.o.Settle) // a key that moves by itself will not stay
 	}
 	again, err := p.laterEffects(ctx, p.controlBase)
 	if err != nil {

@@ -39,6 +39,7 @@ type leak struct {
 // same keys are one only where they show something new.
 func (r *run) add(l *leak) *leak {
 	l.writers = []Writer{r.writer}
+	r.confirmed(l)
 	for _, old := range r.leaks {
 		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) || old.passed() != l.passed() {
 			continue

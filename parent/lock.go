@@ -13,22 +13,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDirs is where the lock may be, the first that exists. Every user must
+// lockDirs is where the lock may be, the first where it can be. Every user must
 // come to the same one: two runs at once would see each other's leaks.
 var lockDirs = []string{"/run/lock", "/run", "/tmp"}
 
 // Lock takes the machine's lock: one run at a time. It does not wait. The
 // error of a second run names the process that holds it.
 func Lock() (unlock func(), err error) {
-	for _, dir := range lockDirs {
-		if st, err := os.Stat(dir); err == nil && st.IsDir() {
-			return lockFile(filepath.Join(dir, "netns-verify.lock"))
-		}
+	f, err := LockedFile()
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("take the machine's lock: none of %s exists", strings.Join(lockDirs, ", "))
+	return func() { _ = f.Close() }, nil
 }
 
-func lockFile(path string) (unlock func(), err error) {
+// LockedFile takes the same lock. Whoever has the file holds it, until all have
+// closed theirs: one process can hand it on to another (flock(2)).
+func LockedFile() (*os.File, error) {
+	for _, dir := range lockDirs {
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			continue
+		}
+		f, err := lockedFile(filepath.Join(dir, "netns-verify.lock"))
+		if !errors.Is(err, unix.EROFS) { // where nobody can make it
+			return f, err
+		}
+	}
+	return nil, fmt.Errorf("take the machine's lock: none of %s can have it", strings.Join(lockDirs, ", "))
+}
+
+func lockedFile(path string) (*os.File, error) {
 	f, err := openLock(path)
 	if err != nil {
 		return nil, fmt.Errorf("take the machine's lock: %w", err)
@@ -45,11 +59,16 @@ func lockFile(path string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("another run (pid %s) holds %s: wait for it or end it", pid, path)
 	}
-	// The pid is for the message above only; another user's file is locked all the same.
+	holdLock(f)
+	return f, nil
+}
+
+// holdLock puts our pid into the lock's file. That is for the message above only;
+// another user's file is locked all the same.
+func holdLock(f *os.File) {
 	if f.Truncate(0) == nil {
 		_, _ = f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
 	}
-	return func() { _ = f.Close() }, nil
 }
 
 // openLock opens without O_CREAT first: in a sticky directory, root may not

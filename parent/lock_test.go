@@ -204,3 +204,8 @@ func TestLockIsOdd(t *testing.T) {
 		unlock()
 	}
 }
+
+func lockFile(path string) (unlock func(), err error) {
+	f, err := lockedFile(path)
+	return func() { _ = f.Close() }, err
+}

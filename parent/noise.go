@@ -26,7 +26,7 @@ func (r *run) quiet() bool {
 	}
 	r.noise.measured = true
 	defer r.unfocus()()
-	time.Sleep(r.o.Settle) // delayed effects of ours come first
+	r.wait(r.o.Settle) // delayed effects of ours come first
 	moves, err := r.idleMoves()
 	once := 0
 	for _, n := range moves {
@@ -54,7 +54,7 @@ func (r *run) idleMoves() (map[place]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		time.Sleep(quietWindow)
+		r.wait(quietWindow)
 		var now []effect
 		now, err = r.hostOff()
 		for _, p := range movedBetween(before, now) {

@@ -48,6 +48,13 @@ type Options struct {
 	// Writing, if not nil, is told which keys a child is going to write, before it
 	// is asked to: whoever keeps that knows what was under way when all ends.
 	Writing func(keys []sysctl.Key)
+	// ShowSecrets shows values of keys that not everybody may read.
+	ShowSecrets bool
+	// Hurry, once closed, has a run that was told to stop not wait for what may
+	// still come late. The host is put back all the same.
+	Hurry <-chan struct{}
+	// Guard, if not nil, puts the host back where the run cannot any more.
+	Guard Guard
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
 	// Loadable is the modules that the kernel can load at its own request and has

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
@@ -90,7 +89,7 @@ func (p *passState) close(ctx context.Context, w *client) error {
 // rest waits for what all writes until now may still do, and attributes it, so
 // that nothing of it is taken for the work of those to come.
 func (p *passState) rest(ctx context.Context) error {
-	time.Sleep(p.o.Settle)
+	p.wait(p.o.Settle)
 	if err := p.look(ctx, nil, nil); err != nil {
 		return err
 	}
@@ -140,7 +139,7 @@ func (p *passState) latch(ctx context.Context, index int) error {
 	if err := w.quit(); err != nil || !slices.ContainsFunc(ws, write.perturbed) {
 		return err
 	}
-	time.Sleep(p.o.Settle)
+	p.wait(p.o.Settle)
 	if err := p.look(ctx, ws, nil); err != nil {
 		return err
 	}

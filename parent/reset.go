@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,7 +61,7 @@ func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]
 		return nil, err
 	}
 	if !r.noise.loud {
-		time.Sleep(r.o.Settle) // those were writes too, and may have late effects
+		r.wait(r.o.Settle) // those were writes too, and may have late effects
 	}
 	if off, err = r.hostOff(); err != nil {
 		return nil, err
@@ -137,7 +136,7 @@ func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 	defer w.abandon()
 	if undo[0].passed() {
 		_, _, err = r.through(ctx, w, undo)
-	} else {
+	} else if err = r.announceWrites(undo); err == nil {
 		_, err = w.replay(undo)
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -69,6 +70,7 @@ type run struct {
 	devconfs  []string                         // the modes that were tried
 	kept      map[sysctl.Key]string            // host keys that we wrote and could not put back, with why
 	skipped   []report.Skipped                 // what was asked for and not done
+	guarding
 }
 
 // foreign is an effect that no write explains.
@@ -92,6 +94,7 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 		if ferr := r.finish(ctx, err != nil); ferr != nil {
 			err = errors.Join(err, ferr)
 		}
+		err = errors.Join(err, r.endGuard())
 	}
 	if err == nil {
 		r.enter(PhaseReport, "")
@@ -102,13 +105,15 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 
 func newRun(m Machine, o Options) *run {
 	o = o.withDefaults()
-	return &run{
+	r := &run{
 		o: o, m: m, log: o.Logger,
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]effect{},
 		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
 	}
+	r.secrets.shown = o.ShowSecrets
+	return r
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -203,10 +208,24 @@ func (r *run) start(ctx context.Context, role Role) (*client, error) {
 		return nil, err
 	}
 	c.writing = r.o.Writing
+	if r.o.Guard != nil {
+		r.o.Guard.Child(c.pid)
+		c.announce = r.announceRequest
+	}
 	if r.devices {
 		err = c.makeDevices(r.o.Devices)
 	}
 	return c, err
+}
+
+// wait waits, unless that is in the way of somebody in a hurry.
+func (r *run) wait(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.o.Hurry:
+	}
 }
 
 // stopped is the error of a run that was asked to stop.

@@ -18,6 +18,7 @@ type secrets struct {
 	keys   map[sysctl.Key]bool
 	values map[string]bool
 	known  map[sysctl.Key]bool
+	shown  bool // all the same
 }
 
 // secretLength is the shortest secret value that is also looked for under
@@ -50,7 +51,7 @@ func (s *secrets) value(v string) {
 // hides tells whether a value must not be shown. A key that no survey has seen
 // may be anything: conf/<device>/stable_secret of a new device, for instance.
 func (s *secrets) hides(k sysctl.Key, v string) bool {
-	if observe.IsModule(k) {
+	if observe.IsModule(k) || s.shown {
 		return false
 	}
 	return s.keys[k] || s.values[v] || len(s.known) > 0 && !s.known[k]

@@ -50,7 +50,7 @@ func (r *run) dismiss() error {
 // dismissAll waits until that is so for all of them.
 func (r *run) dismissAll() error {
 	if n := len(r.retired); n > 0 {
-		time.Sleep(r.o.Settle - time.Since(r.retired[n-1].since))
+		r.wait(r.o.Settle - time.Since(r.retired[n-1].since))
 	}
 	return r.dismiss()
 }

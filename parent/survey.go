@@ -23,6 +23,9 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		return nil, fmt.Errorf("host: %w", err)
 	}
 	r.secrets.learn(r.host.Baseline())
+	if err := r.beginGuard(); err != nil {
+		return nil, err
+	}
 	if r.o.Thorough && !r.o.DryRun {
 		if err := r.reads(ctx); err != nil {
 			return nil, err

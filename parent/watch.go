@@ -13,6 +13,9 @@ import (
 // at work on its own device only. So are a few keys where each was alone before.
 // With an error it returns what was written until then.
 func (r *run) perturb(w *client, items []protocol.Item) (ws []write, seen []effect, err error) {
+	if err := r.announceItems(items); err != nil {
+		return nil, nil, err
+	}
 	for len(items) > 0 && err == nil {
 		n := alikeItems(items)
 		if r.phase == PhaseValues {
@@ -72,6 +75,9 @@ func (r *run) replay(ctx context.Context, w *client, again []write) (ws []write,
 }
 
 func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
+	if err := r.announceWrites(again); err != nil {
+		return nil, nil, err
+	}
 	for i := range again {
 		err = r.watch([]sysctl.Key{again[i].key}, &ws, &seen, func() ([]write, error) {
 			return w.replay(again[i : i+1])
@@ -110,6 +116,7 @@ func (r *run) watch(keys []sysctl.Key, ws *[]write, seen *[]effect, do func() ([
 	if came := keysWithout(r.arrived(), had); len(came) > 0 {
 		*seen = append(*seen, r.sawLoading(done, came)...)
 	}
+	r.learn(done)
 	*ws = append(*ws, done...)
 	return err
 }

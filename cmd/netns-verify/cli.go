@@ -39,7 +39,7 @@ and incomplete), 128+n ended by signal n.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(runCommand(args, stdout, stderr), vmCommand(args, stdout, stderr), versionCommand())
+	root.AddCommand(runCommand(args, stdout, stderr), restoreCommand(args, stdout, stderr), vmCommand(args, stdout, stderr), versionCommand())
 
 	cmd, err := root.ExecuteC()
 	var e ended

@@ -37,6 +37,8 @@ type runFlags struct {
 	descriptors          bool
 
 	writeHost, yes bool
+
+	noJournal, restoreFirst, showSecrets bool
 }
 
 // register adds the flags that all kinds of runs have.
@@ -72,6 +74,8 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.logLevel, "log-level", "", "least `LEVEL` to log: trace, debug, info, warn, error (default info, on a terminal warn)")
 
 	fs.Var(&f.devices, "devices", "network devices that fresh namespaces get: auto (the host's by name, and dummy and veth; with --thorough every kind), all, none, or kinds such as veth,bridge")
+
+	fs.BoolVar(&f.showSecrets, "show-secrets", false, "show values of keys that not everybody may read, in report and log")
 
 	cmd.MarkFlagsMutuallyExclusive("json", "format")
 	cmd.MarkFlagsMutuallyExclusive("writers", "userns")
@@ -124,7 +128,7 @@ func (f *runFlags) options() parent.Options {
 		Thorough:    f.thorough,
 		Descriptors: f.descriptors,
 
-		WriteHost: f.writeHost,
+		WriteHost: f.writeHost, ShowSecrets: f.showSecrets,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/vm"
+	"github.com/netns-verify/netns-verify/parent"
 )
 
 // readOnly is the error of a sysctl tree that cannot be written to.
@@ -26,7 +27,14 @@ func (readOnly) Unwrap() error { return unix.EROFS }
 func hint(err error) string {
 	var path *os.PathError
 	started := errors.As(err, &path) && path.Op == "fork/exec"
+	var left leftOver
 	switch {
+	case errors.As(err, &left) && left.err != nil:
+		return "run netns-verify restore there; if that is gone for good, remove the file"
+	case errors.As(err, &left):
+		return "run netns-verify restore (it shows what is different, and asks), or netns-verify run --restore-first"
+	case errors.Is(err, parent.ErrJournal):
+		return "what the host's keys are is kept there for the case that this process and its guardian are killed; make room for it, or go without: --no-journal"
 	case errors.Is(err, vm.ErrNoQEMU):
 		return "install QEMU for x86: the package qemu-system-x86 on Debian and Ubuntu"
 	case started && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) && len(hostinfo.UserNamespaceLimits("/")) > 0):

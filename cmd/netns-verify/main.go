@@ -20,6 +20,7 @@ func init() {
 	reexec.Register(child.Entry, func() { child.Main(build()) })
 	reexec.Register(child.DrainEntry, child.DrainMain)
 	reexec.Register(child.OffspringEntry, child.OffspringMain)
+	reexec.Register(guardianEntry, func() { os.Exit(guard(os.Args[1:])) })
 	reexec.Register(guest.ModprobePath, func() { os.Exit(guest.Modprobe(os.Args)) })
 }
 

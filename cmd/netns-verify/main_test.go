@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -16,11 +17,25 @@ import (
 
 const raceVariable = "GORACE"
 
+// journalVariable names the tests' own journal, in every process of theirs.
+const journalVariable = "NETNS_VERIFY_TEST_JOURNAL"
+
+func init() {
+	if path := os.Getenv(journalVariable); path != "" {
+		journalPath = func() string { return path }
+	}
+}
+
 func TestMain(m *testing.M) {
 	if reexec.Init() { // first, or a child would run the tests
 		return
 	}
 	testenv.NoExitSleep()
+	ours := filepath.Join(os.TempDir(), "netns-verify-test-"+strconv.Itoa(os.Getpid()), "journal")
+	if err := os.Setenv(journalVariable, ours); err != nil {
+		panic(err)
+	}
+	journalPath = func() string { return os.Getenv(journalVariable) }
 	testscript.Main(testenv.Tidy(m), map[string]func(){
 		"netns-verify": func() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) },
 	})
@@ -40,7 +55,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{testenv.RequireVariable, raceVariable} {
+			for _, name := range []string{testenv.RequireVariable, raceVariable, journalVariable} {
 				env.Setenv(name, os.Getenv(name))
 			}
 			return nil

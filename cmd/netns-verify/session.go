@@ -32,7 +32,8 @@ type session struct {
 	out    terminal
 	errs   terminal
 	log    zerolog.Logger
-	screen *screen // nil where no person is looking on
+	screen *screen  // nil where no person is looking on
+	lock   *os.File // the machine's
 }
 
 func newSession(f *runFlags, args []string, stdout, stderr *os.File) *session {
@@ -50,7 +51,7 @@ func (s *session) run() int {
 	if err := s.speak(); err != nil {
 		return s.fail(err)
 	}
-	ctx, stop := untilSignal(context.Background(), s.log, ": the host is put back first")
+	ctx, hurry, stop := untilSignal(context.Background(), s.log, ": the host is put back first")
 	defer stop()
 
 	out, err := openOutput(s.f.output, s.out.file)
@@ -58,18 +59,17 @@ func (s *session) run() int {
 		return s.fail(err)
 	}
 	defer func() { _ = out.Cleanup() }() // after the report is in place there is nothing to clean up
-	unlock, err := s.prepare()
-	if err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return s.fail(err)
 	}
-	defer unlock()
+	defer func() { _ = s.lock.Close() }()
 
 	host, warnings := hostinfo.Read("/")
 	s.open(&report.Report{
 		Tool: tool(), Host: host, Warnings: warnings,
 		Run: report.Run{Seed: s.f.seed, DryRun: s.f.dryRun},
 	})
-	r, err := s.verify(ctx, &host)
+	r, err := s.verify(ctx, hurry, &host)
 	cause := context.Cause(ctx)
 	stop() // the host is as good as it will be: from here on, signals may end us
 	if s.screen != nil {
@@ -106,16 +106,23 @@ func (s *session) speak() (err error) {
 }
 
 // prepare makes sure that it is our turn and that there is something to write to.
-func (s *session) prepare() (unlock func(), err error) {
+func (s *session) prepare(ctx context.Context) error {
 	net := filepath.Join(s.f.root, "net") // a mount of its own in some containers
 	ro, err := hostinfo.ReadOnly(net)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("look at the sysctl directory: %w", err)
+		return fmt.Errorf("look at the sysctl directory: %w", err)
 	case ro && !s.f.dryRun:
-		return nil, readOnly{net}
+		return readOnly{net}
 	}
-	return parent.Lock()
+	if s.lock, err = parent.LockedFile(); err != nil || s.f.dryRun {
+		return err
+	}
+	if err := s.leftOver(ctx); err != nil {
+		_ = s.lock.Close()
+		return err
+	}
+	return nil
 }
 
 // open says what is about to happen, to people and to the log.
@@ -134,18 +141,22 @@ func (s *session) open(r *report.Report) {
 
 // verify does the run proper. The report is never nil. What devices are not tried
 // on this host is added to it.
-func (s *session) verify(ctx context.Context, host *report.Host) (*report.Report, error) {
-	m, err := parent.NewLinux(parent.LinuxConfig{
-		Root: s.f.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(),
-		UserNS: os.Geteuid() != 0, LogLevel: s.log.GetLevel().String(), Logger: s.log,
-		Observe: s.f.observe.Kinds,
-	})
+func (s *session) verify(ctx context.Context, hurry <-chan struct{}, host *report.Host) (*report.Report, error) {
+	o := s.f.options()
+	o.Logger, o.Hurry = s.log, hurry
+	if !s.f.dryRun {
+		g, err := s.startGuardian()
+		if err != nil {
+			return &report.Report{}, err
+		}
+		defer g.Close()
+		o.Guard = g
+	}
+	m, err := parent.NewLinux(s.machine())
 	if err != nil {
 		return &report.Report{}, err
 	}
 	defer m.Close()
-	o := s.f.options()
-	o.Logger = s.log
 	if o.Devices, host.Devices, err = s.devices(host.KernelRelease); err != nil {
 		return &report.Report{}, err
 	}
@@ -153,6 +164,14 @@ func (s *session) verify(ctx context.Context, host *report.Host) (*report.Report
 		o.Progress = s.screen.progress
 	}
 	return parent.Run(ctx, m, o)
+}
+
+func (s *session) machine() parent.LinuxConfig {
+	return parent.LinuxConfig{
+		Root: s.f.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(),
+		UserNS: os.Geteuid() != 0, LogLevel: s.log.GetLevel().String(), Logger: s.log,
+		Observe: s.f.observe.Kinds,
+	}
 }
 
 func (s *session) ending(err, cause error) report.Ending {

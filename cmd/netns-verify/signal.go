@@ -17,9 +17,12 @@ type signalled struct{ syscall.Signal }
 func (s signalled) Error() string { return "ended by " + unix.SignalName(s.Signal) }
 
 // untilSignal returns a context that the first of the signals that ask for an
-// end cancels, with signalled as the cause; later ones change nothing. first
-// says in the log what is being done before the end. stop gives them their ordinary meaning again.
-func untilSignal(parent context.Context, log zerolog.Logger, first string) (ctx context.Context, stop func()) {
+// end cancels, with signalled as the cause. Of later ones a SIGINT closes hurry: who
+// presses Ctrl-C again does not want to wait. The others change nothing. first says
+// in the log what is being done before the end. stop gives them their ordinary meaning again.
+func untilSignal(parent context.Context, log zerolog.Logger, first string) (ctx context.Context, hurry <-chan struct{}, stop func()) {
+	hurried := make(chan struct{})
+	hurryUp := sync.OnceFunc(func() { close(hurried) })
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -39,15 +42,19 @@ func untilSignal(parent context.Context, log zerolog.Logger, first string) (ctx 
 			case s := <-signals:
 				sig, _ := s.(syscall.Signal) // there is no other kind (os/signal)
 				what := "already stopping"
-				if ctx.Err() == nil {
+				switch {
+				case ctx.Err() == nil:
 					cancel(signalled{sig})
 					what = "stopping"
+				case sig == syscall.SIGINT:
+					hurryUp()
+					what = "hurrying"
 				}
 				log.Warn().Str("signal", unix.SignalName(sig)).Msg(what + first)
 			}
 		}
 	}()
-	return ctx, sync.OnceFunc(func() {
+	return ctx, hurried, sync.OnceFunc(func() {
 		signal.Stop(signals)
 		close(done)
 		cancel(nil)

@@ -162,7 +162,7 @@ func (k *kernelSession) order() guestlink.Run {
 		Thorough: o.Thorough, Descriptors: o.Descriptors, Devices: k.f.deviceKinds(), Observe: k.f.observe.Kinds,
 		LogLevel: k.log.GetLevel().String(), RunID: k.id,
 
-		WriteHost: o.WriteHost,
+		WriteHost: o.WriteHost, ShowSecrets: o.ShowSecrets,
 	}
 	for _, w := range o.Writers {
 		r.Writers = append(r.Writers, string(w))

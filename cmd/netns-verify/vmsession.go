@@ -42,7 +42,7 @@ func (v *vmSession) run() int {
 	if err := v.speak(); err != nil {
 		return v.fail(err)
 	}
-	ctx, stop := untilSignal(context.Background(), v.log, "")
+	ctx, _, stop := untilSignal(context.Background(), v.log, "")
 	defer stop()
 	out, err := openOutput(v.f.output, v.out.file)
 	if err != nil {

@@ -32,6 +32,8 @@ const (
 	worldNobodyDenied world = "nobody-denied"
 	worldNoNetNS      world = "no-netns"
 	worldSecrets      world = "secrets"
+	worldRunReadOnly  world = "run-read-only"
+	worldRunFull      world = "run-full"
 )
 
 // nobody is a user without any privilege (overflowuid, proc_sys_kernel(5)).
@@ -51,6 +53,8 @@ var worlds = map[world]struct {
 	worldNobodyDenied: {unix.CLONE_NEWUSER, func() error { return errors.Join(limit("max_user_namespaces", "0"), becomeNobody()) }},
 	worldNoNetNS:      {unix.CLONE_NEWUSER, func() error { return limit("max_net_namespaces", "0") }},
 	worldSecrets:      {unix.CLONE_NEWNET, setSecrets},
+	worldRunReadOnly:  {unix.CLONE_NEWNS, func() error { return overRun(unix.MS_RDONLY, "") }},
+	worldRunFull:      {unix.CLONE_NEWNS, func() error { return overRun(0, "size=4k") }},
 	worldDevices:      {unix.CLONE_NEWNET, makeHostDevices},
 }
 
@@ -114,6 +118,17 @@ func bind(dir string, flags uintptr) error {
 		return fmt.Errorf("remount %s: %w", dir, err)
 	}
 	return nil
+}
+
+// overRun mounts a file system over /run, where the journal is to be then.
+func overRun(flags uintptr, options string) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", flags, options); err != nil {
+		return fmt.Errorf("mount over /run: %w", err)
+	}
+	return os.Setenv(journalVariable, "/run/netns-verify/journal")
 }
 
 // readOnlyButNet is a container to which net/ was given.

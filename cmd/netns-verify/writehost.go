@@ -19,6 +19,9 @@ const someKeys = 5
 // agreed makes sure that somebody wants the host's keys to be written. What is
 // wrong is wrong with the command line.
 func (f *runFlags) agreed(stdin io.Reader, stderr *os.File) error {
+	if f.restoreFirst && f.dryRun {
+		return errors.New("--restore-first means nothing with --dry-run, which writes nothing")
+	}
 	if f.yes && !f.writeHost {
 		return errors.New("--yes means nothing without --write-host")
 	}

@@ -250,6 +250,7 @@ func (g *life) options() parent.Options {
 		Writing:  g.writing,
 		Found:    func(l report.Leak) { g.send(guestlink.Message{Leak: &l}) },
 		Loadable: g.loadable(), Private: true, Descriptors: g.order.Descriptors, WriteHost: g.order.WriteHost,
+		ShowSecrets: g.order.ShowSecrets,
 	}
 }
 

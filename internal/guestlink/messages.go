@@ -54,7 +54,8 @@ type Run struct {
 	// Descriptors is parent.Options.Descriptors.
 	Descriptors bool `json:"descriptors"`
 
-	WriteHost bool `json:"write_host,omitempty"`
+	WriteHost   bool `json:"write_host,omitempty"`
+	ShowSecrets bool `json:"show_secrets,omitempty"`
 }
 
 // Message is one of a guest's: exactly one field is set.

@@ -20,6 +20,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/protocol"
 )
 
 var (
@@ -57,6 +58,10 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		}
 		opts.Thorough = thoroughFlag != nil && *thoroughFlag || seed%16 == 5
 		opts.Descriptors = seed%8 == 3
+		guard := &recorder{told: map[parent.Exact]bool{}}
+		if opts.Guard = guard; seed%2 == 0 {
+			opts.Guard = nil // as in a guest
+		}
 		var announced []sysctl.Key
 		var found int
 		opts.Writing = func(keys []sysctl.Key) { announced = append(announced, keys...) }
@@ -73,6 +78,9 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		for _, w := range o.log.Writes {
 			if !slices.Contains(announced, w.Key) {
 				o.violations = append(o.violations, fmt.Sprintf("the write of %s was not announced", w.Key))
+			}
+			if opts.Guard != nil && w.Role != "" && !guard.told[parent.Exact{Key: protocol.Bytes(w.Key), Value: protocol.Bytes(w.Value)}] {
+				o.violations = append(o.violations, fmt.Sprintf("the guard was not told that %s may be given %q", w.Key, w.Value))
 			}
 		}
 		if found != len(r.Leaks) {

@@ -23,9 +23,16 @@ func NewSweeper(t Tree) (*Sweeper, error) {
 		_ = r.Close()
 		return nil, fmt.Errorf("survey: %w", err)
 	}
+	return newSweeper(t, r, base), nil
+}
+
+// NewSweeperFrom takes a baseline from elsewhere, sorted by key.
+func NewSweeperFrom(t Tree, base Snapshot) *Sweeper { return newSweeper(t, t.Keep(), base) }
+
+func newSweeper(t Tree, r Reader, base Snapshot) *Sweeper {
 	s := &Sweeper{tree: t, reader: r, baseline: base, expected: make(map[Key]State, len(base))}
 	s.ExpectBaseline()
-	return s, nil
+	return s
 }
 
 // Baseline is the first survey. It never changes.

@@ -1,0 +1,374 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/internal/testenv"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// guardianOf finds a run's guardian.
+func guardianOf(t *testing.T, run *toolRun) int {
+	t.Helper()
+	for _, pid := range descendants(t, run.mark) {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may end meanwhile
+		if bytes.HasPrefix(line, []byte(guardianEntry+"\x00")) {
+			return pid
+		}
+	}
+	t.Fatal("no guardian")
+	return 0
+}
+
+func noJournal(t *testing.T) {
+	t.Helper()
+	if _, err := os.Lstat(journalPath()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a journal is left: %v", err)
+		_ = os.Remove(journalPath())
+	}
+}
+
+// Whenever the run is killed, its guardian puts the host back, says so once, and
+// leaves nothing.
+func TestGuardian(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	rng := rand.New(rand.NewPCG(5, 0))
+	for i := range 6 {
+		root := sharedTree(t, 3)
+		before := readTree(t, root)
+		run := startTool(t, toolEntry, `"phase":"forward"`, "run", "--json", "--log-level", "debug", "--root", root)
+		lines := i * (1 + rng.IntN(8)) // of the log, each at some other moment of the work
+		for range lines {
+			if _, err := run.log.ReadString('\n'); err != nil {
+				break // it was over before that
+			}
+		}
+		if err := run.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		_ = run.cmd.Wait()              // it was killed
+		log, err := io.ReadAll(run.log) // the guardian has it, too
+		if err != nil && !errors.Is(err, os.ErrClosed) {
+			t.Fatal(err)
+		}
+		awaitGone(t, run.mark)
+		if after := readTree(t, root); after != before {
+			t.Errorf("killed after %d lines, the host is not as it was:\n%s\nwas\n%s\nlog:\n%s", lines, after, before, log)
+		}
+		noJournal(t)
+	}
+}
+
+// A guardian that is killed is missed: the run puts the host back and says so.
+func TestGuardianKilled(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 3)
+	before := readTree(t, root)
+	run := startTool(t, toolEntry, `"phase":"forward"`, "run", "--json", "--root", root)
+	if err := unix.Kill(guardianOf(t, run), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	log, err := io.ReadAll(run.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = run.cmd.Wait() // its exit status is looked at below
+	if status := run.cmd.ProcessState.ExitCode(); status != report.ExitUnverified || !strings.Contains(string(log), "the guardian is gone") {
+		t.Errorf("exit status %d, log:\n%s", status, log)
+	}
+	if after := readTree(t, root); after != before {
+		t.Errorf("the host is not as it was:\n%s\nwas\n%s", after, before)
+	}
+	noJournal(t)
+}
+
+// When both are killed, the journal is there for restore, and the next run wants that.
+func TestBothKilled(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 3)
+	before := readTree(t, root)
+	run := startTool(t, toolEntry, `"message":"leak"`, "run", "--json", "--root", root)
+	pid := guardianOf(t, run)
+	for _, p := range []int{run.cmd.Process.Pid, pid} { // neither is to notice the other's end
+		if err := unix.Kill(p, unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []int{pid, run.cmd.Process.Pid} {
+		if err := unix.Kill(p, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = run.cmd.Wait() // it was killed
+	awaitGone(t, run.mark)
+	// Whatever it was doing, this is a state that it may have left.
+	leaked := announcedFor(t, "net/core/keyb")
+	if err := os.WriteFile(filepath.Join(root, "net/core/keyb"), []byte(leaked+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := cli(t, "run", "--root", root, "--log-format", "console")
+	if status != report.ExitUnverified || stdout != "" || !strings.Contains(stderr, journalPath()) || !strings.Contains(stderr, "run netns-verify restore") {
+		t.Errorf("the next run: exit status %d, %s", status, stderr)
+	}
+	if status, stdout, stderr = cli(t, "restore", "--root", root, "--yes"); status != report.ExitClean || !strings.Contains(stdout, "net.core.keyb: "+leaked+", was 100") {
+		t.Errorf("restore: exit status %d, %s%s", status, stdout, stderr)
+	}
+	if after := readTree(t, root); after != before {
+		t.Errorf("the host is not as it was:\n%s\nwas\n%s", after, before)
+	}
+	noJournal(t)
+}
+
+// announcedFor is a value that the journal has for a key.
+func announcedFor(t *testing.T, key string) string {
+	t.Helper()
+	text, err := os.ReadFile(journalPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(text) {
+		var l journal.Line
+		if json.Unmarshal(line, &l) != nil || l.Announced == nil {
+			continue
+		}
+		for _, w := range l.Announced.Writes {
+			if i := slices.IndexFunc(w.Values, func(v protocol.Bytes) bool { return v != "100" }); string(w.Key) == key && i >= 0 {
+				return string(w.Values[i])
+			}
+		}
+	}
+	t.Fatalf("nothing was announced for %s:\n%s", key, text)
+	return ""
+}
+
+// leaveJournal makes a journal of a tree, as if a run had been killed.
+func leaveJournal(t *testing.T, root string, change func(*journal.Header)) {
+	t.Helper()
+	tree := sysctl.NewProc(root)
+	s, err := sysctl.Survey(tree, tree.Keep())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := journal.Here(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &journal.Header{Version: journal.Version, Place: here, PID: 42, Started: time.Unix(0, 0).UTC(), Keys: len(s)}
+	if change != nil {
+		change(h)
+	}
+	f, err := journal.Create(journalPath(), append([]journal.Line{{Header: h}}, journal.HostLines(s)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = journal.Remove(journalPath()) })
+	err = f.Append(journal.Line{Announced: &journal.Announced{Writes: []journal.Write{
+		{Key: "net/core/keya", Values: []protocol.Bytes{"101"}}, {Key: "net/core/keyb", Values: []protocol.Bytes{"101"}},
+	}}})
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func setKey(t *testing.T, root, key, value string) {
+	t.Helper()
+	if err := sysctl.NewProc(root).Write(sysctl.Key(key), value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// restore shows what is different, puts back what is the run's and nothing else,
+// and only if somebody agrees.
+func TestRestore(t *testing.T) {
+	testenv.OwnMachine(t)
+	if status, stdout, stderr := cli(t, "restore"); status != report.ExitClean || !strings.Contains(stdout, "no run has left anything") {
+		t.Errorf("without a journal: exit status %d, %s%s", status, stdout, stderr)
+	}
+	root := sharedTree(t, 3)
+	leaveJournal(t, root, nil)
+	setKey(t, root, "net/core/keya", "101")
+	setKey(t, root, "net/core/keyb", "777") // was announced with another value
+	changed := readTree(t, root)
+	for _, args := range [][]string{{"--dry-run"}, {"--dry-run", "--json"}, {}} {
+		status, stdout, stderr := cli(t, append([]string{"restore", "--root", root}, args...)...)
+		want := report.ExitClean
+		if len(args) == 0 { // nobody can be asked here
+			want = report.ExitUsage
+		}
+		if status != want || !strings.Contains(stdout, "777") || len(args) == 0 && !strings.Contains(stderr, "add --yes") {
+			t.Errorf("%v: exit status %d, %s%s", args, status, stdout, stderr)
+		}
+		if after := readTree(t, root); after != changed {
+			t.Errorf("%v: something was written:\n%s", args, after)
+		}
+	}
+	status, stdout, stderr := cli(t, "restore", "--root", root, "--yes", "--json")
+	var said restored
+	if err := json.Unmarshal([]byte(stdout), &said); err != nil || status != report.ExitClean {
+		t.Fatalf("exit status %d, %v, %s%s", status, err, stdout, stderr)
+	}
+	want := []change{
+		{"net/core/keya", "100", "101", isRestored, ""},
+		{"net/core/keyb", "100", "777", leftAlone, "no write of the run explains it"},
+	}
+	if !slices.Equal(said.Changes, want) || said.PID != 42 {
+		t.Errorf("said %s", stdout)
+	}
+	if after := readTree(t, root); !strings.Contains(after, "keya=100\n") || !strings.Contains(after, "keyb=777\n") {
+		t.Errorf("the host:\n%s", after)
+	}
+	noJournal(t)
+}
+
+// A secret is not shown, unless asked for.
+func TestRestoreSecret(t *testing.T) {
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 1)
+	if err := os.Chmod(filepath.Join(root, "net/core/keya"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	leaveJournal(t, root, nil)
+	setKey(t, root, "net/core/keya", "4242424242")
+	for _, shown := range []bool{false, true} {
+		_, stdout, stderr := cli(t, "restore", "--dry-run", "--root", root, fmt.Sprintf("--show-secrets=%v", shown))
+		if strings.Contains(stdout+stderr, "4242424242") != shown || !strings.Contains(stdout, "keya") {
+			t.Errorf("shown %v: %s%s", shown, stdout, stderr)
+		}
+	}
+}
+
+// A journal that is not for here is named, and nothing is touched; only one of
+// another boot is in nobody's way.
+func TestJournalElsewhere(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	for _, tt := range []struct {
+		name, says string
+		change     func(*journal.Header)
+		runs       bool
+	}{
+		{"boot", "no sysctl outlives a boot", func(h *journal.Header) { h.BootID = "another" }, true},
+		{"namespace", "another network namespace", func(h *journal.Header) { h.NetNS++ }, false},
+		{"root", "another sysctl directory", func(h *journal.Header) { h.Root = "/elsewhere" }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := sharedTree(t, 1)
+			leaveJournal(t, root, tt.change)
+			setKey(t, root, "net/core/keya", "101")
+			changed := readTree(t, root)
+			status, stdout, stderr := cli(t, "restore", "--root", root, "--yes")
+			if status != report.ExitUnverified || stdout != "" || !strings.Contains(stderr, tt.says) || !strings.Contains(stderr, journalPath()) {
+				t.Errorf("restore: exit status %d, %s%s", status, stdout, stderr)
+			}
+			if after := readTree(t, root); after != changed {
+				t.Errorf("something was written:\n%s", after)
+			}
+			status, stdout, stderr = cli(t, "run", "--root", root, "--exclude", "net", "--restore-first")
+			if (status == report.ExitClean) != tt.runs || !strings.Contains(stderr, tt.says) || !tt.runs && stdout != "" {
+				t.Errorf("run: exit status %d, %s%s", status, stdout, stderr)
+			}
+			if after := readTree(t, root); after != changed {
+				t.Errorf("something was written:\n%s", after)
+			}
+		})
+	}
+	if err := errors.Join(os.Mkdir(filepath.Dir(journalPath()), 0o700), os.WriteFile(journalPath(), []byte("{}\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = journal.Remove(journalPath()) }()
+	for _, command := range []string{"run", "restore"} {
+		if status, stdout, stderr := cli(t, command, "--root", sharedTree(t, 1)); status != report.ExitUnverified || stdout != "" || !strings.Contains(stderr, journalPath()+": line 1: header") {
+			t.Errorf("%s, malformed: exit status %d, %s%s", command, status, stdout, stderr)
+		}
+	}
+}
+
+// --restore-first makes of a left-over journal what restore does, and goes on.
+func TestRestoreFirst(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 2)
+	leaveJournal(t, root, nil)
+	before := readTree(t, root)
+	setKey(t, root, "net/core/keya", "101")
+	status, _, stderr := cli(t, "run", "--root", root, "--exclude", "net", "--restore-first")
+	if status != report.ExitClean || !strings.Contains(stderr, `"restored":1`) {
+		t.Errorf("exit status %d, %s", status, stderr)
+	}
+	if after := readTree(t, root); after != before {
+		t.Errorf("the host is not as it was:\n%s", after)
+	}
+	noJournal(t)
+}
+
+// Without room for the journal nothing is written, unless that is asked for.
+func TestNoRoomForJournal(t *testing.T) {
+	testenv.OwnMachine(t)
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount")
+	}
+	for w, errno := range map[world]string{worldRunReadOnly: "(EROFS)", worldRunFull: "(ENOSPC)"} {
+		root := sharedTree(t, 1)
+		long := strings.Repeat("x", 5000) // more than there is room for
+		if err := os.WriteFile(filepath.Join(root, "net/core/long"), []byte(long+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		status, stdout, stderr := in(t, w, "run", "--root", root, "--include", "net/core/keya", "--log-format", "console")
+		if status != report.ExitUnverified || stdout != "" || !strings.Contains(stderr, errno) || !strings.Contains(stderr, "--no-journal") ||
+			!strings.Contains(stderr, "/run/netns-verify") || strings.Contains(stderr, "forward") {
+			t.Errorf("%s: exit status %d, stdout %.300q, stderr:\n%s", w, status, stdout, stderr)
+		}
+		status, _, stderr = in(t, w, "run", "--root", root, "--include", "net/core/keya", "--no-journal")
+		if status != report.ExitLeak || !strings.Contains(stderr, "no journal is kept") {
+			t.Errorf("%s, --no-journal: exit status %d, stderr:\n%s", w, status, stderr)
+		}
+	}
+}
+
+// Who presses Ctrl-C again does not wait for what may come late; the host is put
+// back all the same.
+func TestHurry(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 3)
+	before := readTree(t, root)
+	run := startTool(t, toolEntry, `"message":"leak"`, "run", "--json", "--root", root, "--settle", "10h")
+	for _, says := range []string{`"message":"stopping`, `"message":"hurrying`} {
+		if err := run.cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		run.await(t, says)
+	}
+	if _, err := io.Copy(io.Discard, run.log); err != nil {
+		t.Fatal(err)
+	}
+	_ = run.cmd.Wait() // its exit status is looked at below
+	if got, want := run.cmd.ProcessState.ExitCode(), report.ExitSignal+int(syscall.SIGINT); got != want {
+		t.Errorf("exit status %d, want %d", got, want)
+	}
+	if after := readTree(t, root); after != before {
+		t.Errorf("the host is not as it was:\n%s\nwas\n%s", after, before)
+	}
+	noJournal(t)
+}

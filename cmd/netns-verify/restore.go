@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent"
+)
+
+// restoring is one `restore`.
+type restoring struct {
+	root                           string
+	yes, dryRun, json, showSecrets bool
+	stdout, stderr                 *os.File
+	path                           string
+	known                          *journal.Journal
+	said                           restored
+}
+
+// restored is what `restore --json` prints (docs/restore.md).
+type restored struct {
+	Journal string     `json:"journal"`
+	PID     int        `json:"pid,omitempty"`
+	Started *time.Time `json:"started,omitempty"`
+	Error   string     `json:"error,omitempty"`
+	Changes []change   `json:"changes"`
+	// ExitStatus is the process's.
+	ExitStatus int `json:"exit_status"`
+}
+
+// change is one difference between the host and the journal, with its values as
+// people are shown them.
+type change struct {
+	Key    string `json:"key"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+	State  string `json:"state"`
+	Why    string `json:"why,omitempty"`
+}
+
+// The states of a change.
+const (
+	toRestore   = "to restore"
+	isRestored  = "restored"
+	notRestored = "not restored"
+	leftAlone   = "left alone"
+)
+
+func restoreCommand(_ []string, stdout, stderr *os.File) *cobra.Command {
+	r := &restoring{stdout: stdout, stderr: stderr}
+	cmd := &cobra.Command{
+		Use:   "restore",
+		Short: "Put back what a run that was killed has left on the host",
+		Long: `Compare the host with the journal that a run leaves when both it and its guardian
+are killed, and put back what the run's writes may have changed: a key that has a
+value which was written to it in a namespace, or that a confirmed leak changes.
+Everything else is shown and left alone.
+
+Without a journal there is nothing to do. One of another boot, of another network
+namespace or of another --root is named, and nothing is touched.
+
+Exit status: 0 the host has nothing of the run any more (or --dry-run), 2 usage or
+not agreed to, 3 something could not be put back, or the journal is not for here.`,
+		Example: `  netns-verify restore --dry-run    # show what is different
+  netns-verify restore              # show it, ask, put it back
+  netns-verify restore --yes --json # for scripts`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if r.root == "" {
+				return errors.New("--root must not be empty")
+			}
+			return r.run()
+		},
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().BoolVarP(&r.yes, "yes", "y", false, "agree without being asked")
+	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "show the differences and change nothing")
+	cmd.Flags().BoolVar(&r.json, "json", false, "print the result as JSON")
+	cmd.Flags().BoolVar(&r.showSecrets, "show-secrets", false, "show values of keys that not everybody may read")
+	cmd.Flags().StringVar(&r.root, "root", sysctl.ProcRoot, "sysctl `DIR` that the run had")
+	return cmd
+}
+
+// run returns a usage error, or how it ended.
+func (r *restoring) run() error {
+	r.path = journalPath()
+	r.said = restored{Journal: r.path, Changes: []change{}}
+	p, done, err := r.open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return r.end(nil, "no run has left anything: there is no "+r.path)
+	}
+	if err != nil {
+		return r.end(err, "")
+	}
+	defer done()
+	r.collect(p)
+	if !r.json {
+		r.show()
+	}
+	switch {
+	case r.dryRun:
+		return r.end(nil, "dry run: nothing was changed")
+	case len(p.Off) > 0 && !r.yes:
+		if err := r.ask(len(p.Off)); err != nil {
+			return err
+		}
+	}
+	err = p.All(context.Background(), os.Geteuid() != 0)
+	r.collect(p)
+	switch {
+	case err != nil:
+		return r.end(fmt.Errorf("put the host back: %w", err), "")
+	case len(p.Off) > 0:
+		return r.end(fmt.Errorf("%d of %d keys could not be put back; %s stays", len(p.Off), len(p.Off)+len(p.Restored), r.path), "")
+	}
+	if err := journal.Remove(r.path); err != nil {
+		return r.end(err, "")
+	}
+	return r.end(nil, fmt.Sprintf("%d keys put back; the host has nothing of that run any more", len(p.Restored)))
+}
+
+// open takes the machine's lock, reads the journal and looks at the host.
+func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
+	lock, err := parent.LockedFile()
+	if err != nil {
+		return nil, nil, err
+	}
+	unlock := func() { _ = lock.Close() }
+	if r.known, err = journal.Read(r.path); err == nil {
+		r.said.PID, r.said.Started = r.known.Header.PID, &r.known.Header.Started
+		var here journal.Place
+		if here, err = journal.Here(r.root); err == nil {
+			err = r.known.Header.Check(here)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s is not for here: %w", r.path, err)
+		}
+	}
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	p, end, err := openPutBack(parent.LinuxConfig{
+		Root: r.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(), UserNS: os.Geteuid() != 0, LogLevel: "error", Logger: zerolog.Nop(),
+	}, r.known)
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return p, func() { end(); unlock() }, nil
+}
+
+// openPutBack compares the host with a journal.
+func openPutBack(cfg parent.LinuxConfig, j *journal.Journal) (*parent.PutBack, func(), error) {
+	m, err := parent.NewLinux(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := parent.NewPutBack(m, j, parent.Options{Logger: zerolog.Nop()})
+	if err != nil {
+		m.Close()
+		return nil, nil, err
+	}
+	return p, func() { p.Close(); m.Close() }, nil
+}
+
+// collect is what there is to say of the host by now.
+func (r *restoring) collect(p *parent.PutBack) {
+	tried := len(r.said.Changes) > 0
+	r.said.Changes = []change{}
+	add := func(some []sysctl.Change, state string, why func(sysctl.Change) string) {
+		for _, c := range some {
+			r.said.Changes = append(r.said.Changes, change{string(c.Key), r.value(c.Key, c.Before), r.value(c.Key, c.After), state, why(c)})
+		}
+	}
+	ours := func(sysctl.Change) string { return "" }
+	add(p.Restored, isRestored, ours)
+	if tried {
+		add(p.Off, notRestored, p.Why)
+	} else {
+		add(p.Off, toRestore, ours)
+	}
+	add(p.Open, leftAlone, func(sysctl.Change) string { return "no write of the run explains it" })
+	add(p.Left, leftAlone, func(sysctl.Change) string { return "it came or went, or cannot be written" })
+}
+
+func (r *restoring) value(k sysctl.Key, st sysctl.State) string {
+	switch {
+	case st == sysctl.Absent:
+		return report.Shown{}.String()
+	case !st.OK():
+		return report.Shown{Errno: unix.ErrnoName(st.Errno)}.String()
+	case r.known.Secret(k) && !r.showSecrets:
+		return "<secret>"
+	}
+	return report.Show(st.Value).String()
+}
+
+// show lists the differences for people.
+func (r *restoring) show() {
+	_, _ = fmt.Fprintf(r.stdout, "%s: a run that was killed (pid %d, started %s)\n", r.path, r.said.PID, r.said.Started.Format("2006-01-02 15:04:05"))
+	for _, c := range r.said.Changes {
+		line := fmt.Sprintf("  %-12s  %s: %s, was %s", c.State, sysctl.Key(c.Key).Dotted(), c.After, c.Before)
+		if c.Why != "" {
+			line += ": " + c.Why
+		}
+		_, _ = fmt.Fprintln(r.stdout, line)
+	}
+}
+
+// ask asks whoever is there; without anybody, that is a wrong command line.
+func (r *restoring) ask(n int) error {
+	if !isTerminal(os.Stdin) || !isTerminal(r.stderr) {
+		return fmt.Errorf("restore writes %d keys of this host; to agree, add --yes", n)
+	}
+	_, _ = fmt.Fprintf(r.stderr, "Put back %d keys of this host? [y/N] ", n)
+	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is a no
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errors.New("restore was not agreed to: nothing was written")
+}
+
+// end says how it went, and gives the exit status.
+func (r *restoring) end(err error, says string) error {
+	if err != nil {
+		r.said.ExitStatus, r.said.Error = report.ExitUnverified, withErrno(err)
+	}
+	if r.json {
+		e := json.NewEncoder(r.stdout)
+		e.SetIndent("", "  ")
+		if werr := e.Encode(r.said); werr != nil {
+			err = werr
+		}
+	} else if err == nil {
+		_, err = fmt.Fprintln(r.stdout, says)
+	}
+	if err == nil {
+		return ended{report.ExitClean}
+	}
+	_, _ = fmt.Fprintf(r.stderr, "%s: could not restore: %s\n", name, withErrno(err))
+	return ended{report.ExitUnverified}
+}

@@ -1,0 +1,141 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// name is the file's: there is one run at a time.
+const name = "journal"
+
+// Path is where the calling user's journal is: in /run for root, else where the
+// user's session has what does not outlive it, or, without one, in a directory of
+// the user's own below /tmp.
+func Path() string {
+	runtime := os.Getenv("XDG_RUNTIME_DIR")
+	switch uid := os.Geteuid(); {
+	case uid == 0:
+		return "/run/netns-verify/" + name
+	case filepath.IsAbs(runtime) && owner(runtime) == uid: // not of whoever became this user
+		return filepath.Join(runtime, "netns-verify", name)
+	default:
+		return filepath.Join(os.TempDir(), "netns-verify-"+strconv.Itoa(uid), name)
+	}
+}
+
+func owner(path string) (uid int) {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return -1
+	}
+	return int(st.Uid)
+}
+
+// File is a journal that is being written. Nothing is synced: neither it nor what
+// it is about outlives a crash of the kernel.
+type File struct {
+	file *os.File
+	path string
+	size int64
+}
+
+// Create makes the file with its first lines, whole or not at all.
+func Create(path string, first []Line) (*File, error) {
+	f, err := create(path, first)
+	if err != nil {
+		return nil, fmt.Errorf("create journal: %w", err)
+	}
+	return f, nil
+}
+
+func create(path string, first []Line) (*File, error) {
+	dir := filepath.Dir(path)
+	if err := private(dir); err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: unix.EEXIST}
+	}
+	part := filepath.Join(dir, "."+name) // one that was left over is of no use to anybody
+	tmp, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{file: tmp, path: path}
+	for _, l := range first {
+		if err == nil {
+			err = f.write(l)
+		}
+	}
+	if err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		_, _ = os.Remove(part), tmp.Close() // what went wrong has been found out
+		return nil, err
+	}
+	return f, nil
+}
+
+// private makes sure of a directory to which nobody else can write.
+func private(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return &fs.PathError{Op: "lstat", Path: dir, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Mode&0o022 != 0 || int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is not a directory that only this user can write to", dir)
+	}
+	return nil
+}
+
+// Append adds a line, whole or not at all.
+func (f *File) Append(l Line) error {
+	if err := f.write(l); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+func (f *File) write(l Line) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if b = append(b, '\n'); f.size+int64(len(b)) > maxFile {
+		return &fs.PathError{Op: "write", Path: f.path, Err: unix.EFBIG}
+	}
+	if _, err := f.file.WriteAt(b, f.size); err != nil {
+		_ = f.file.Truncate(f.size) // a part of it may be there
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			pe.Path = f.path // not that of the time before it was whole
+		}
+		return err
+	}
+	f.size += int64(len(b))
+	return nil
+}
+
+// Close leaves the file where it is.
+func (f *File) Close() error { return f.file.Close() }
+
+// Remove ends a journal of which nothing is needed any more, and its directory. One
+// that is gone is as good.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove journal: %w", err)
+	}
+	_ = os.Remove(filepath.Dir(path)) // there may be something else in it
+	return nil
+}

@@ -1,0 +1,188 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// Journal is what the lines of one say.
+type Journal struct {
+	Header Header
+	// Host is how the host was found.
+	Host sysctl.Snapshot
+
+	announced           map[sysctl.Key]map[string]bool // values in their normal form
+	confirmed, restless map[sysctl.Key]bool
+}
+
+// Add takes a line for what it says. The error names the field.
+func (j *Journal) Add(l Line) error {
+	switch {
+	case j.Header.Version == 0:
+		return j.begin(l.Header)
+	case l.Header != nil:
+		return errors.New("header: there is one already")
+	case l.Host != nil:
+		return j.addHost(l.Host)
+	case !j.Whole():
+		return fmt.Errorf("host: %d of %d values were there when something else came", len(j.Host), j.Header.Keys)
+	case l.Announced != nil:
+		for i, w := range l.Announced.Writes {
+			if err := sysctl.Key(w.Key).Check(); err != nil {
+				return fmt.Errorf("announced.writes[%d]: %w", i, err)
+			}
+			j.announce(w)
+		}
+		return nil
+	case l.Confirmed != nil:
+		return addKeys(j.confirmed, "confirmed", l.Confirmed)
+	default:
+		return addKeys(j.restless, "restless", l.Restless)
+	}
+}
+
+func (j *Journal) begin(h *Header) error {
+	switch {
+	case h == nil:
+		return errors.New("header: it is missing")
+	case h.Version != Version:
+		return fmt.Errorf("header.version: it is %d, want %d", h.Version, Version)
+	case h.BootID == "":
+		return errors.New("header.boot_id: it is empty")
+	case h.NetNS == 0:
+		return errors.New("header.netns: it is empty")
+	case h.Keys < 0:
+		return fmt.Errorf("header.keys: there are no %d keys", h.Keys)
+	}
+	*j = Journal{Header: *h, announced: map[sysctl.Key]map[string]bool{}, confirmed: map[sysctl.Key]bool{}, restless: map[sysctl.Key]bool{}}
+	return nil
+}
+
+func (j *Journal) addHost(h *Host) error {
+	for i, e := range h.Entries {
+		k := sysctl.Key(e.Key)
+		err := k.Check()
+		switch {
+		case err != nil:
+		case !k.Network():
+			err = fmt.Errorf("key %.80q is not below net/", string(k))
+		case len(j.Host) > 0 && k <= j.Host[len(j.Host)-1].Key:
+			err = fmt.Errorf("key %.80q is out of order", string(k))
+		case len(j.Host) == j.Header.Keys:
+			err = fmt.Errorf("there are more than the header's %d", j.Header.Keys)
+		}
+		if err != nil {
+			return fmt.Errorf("host.entries[%d]: %w", i, err)
+		}
+		j.Host = append(j.Host, sysctl.Entry{Key: k, Mode: fs.FileMode(e.Mode) & 0o7777, State: e.State.State()})
+	}
+	return nil
+}
+
+// Whole tells that all of the host's values are there.
+func (j *Journal) Whole() bool { return j.Header.Version != 0 && len(j.Host) == j.Header.Keys }
+
+// announce tells whether the write has a value that was not known yet.
+func (j *Journal) announce(w Write) (news bool) {
+	values := j.announced[sysctl.Key(w.Key)]
+	if values == nil {
+		values = map[string]bool{}
+		j.announced[sysctl.Key(w.Key)] = values
+	}
+	for _, v := range w.Values {
+		if n := normal(string(v)); !values[n] {
+			values[n], news = true, true
+		}
+	}
+	return news
+}
+
+// News is those of some writes that have values which are not announced yet; now they are.
+func (j *Journal) News(ws []Write) []Write {
+	var news []Write
+	for _, w := range ws {
+		if j.announce(w) {
+			news = append(news, w)
+		}
+	}
+	return news
+}
+
+// Written tells that anything was ever announced.
+func (j *Journal) Written() bool { return len(j.announced) > 0 }
+
+func addKeys(to map[sysctl.Key]bool, field string, keys *Keys) error {
+	for i, b := range keys.Keys {
+		k := sysctl.Key(b)
+		if err := k.Check(); err != nil {
+			return fmt.Errorf("%s.keys[%d]: %w", field, i, err)
+		}
+		to[k] = true
+	}
+	return nil
+}
+
+// Decode reads a whole journal. A last line without its end was being written when
+// all was killed: what it announces was not sent.
+func Decode(b []byte) (*Journal, error) {
+	j := &Journal{}
+	for n := 1; ; n++ {
+		line, rest, ok := bytes.Cut(b, []byte("\n"))
+		if !ok {
+			break
+		}
+		b = rest
+		if err := j.decode(n, line); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	switch {
+	case j.Header.Version == 0:
+		return nil, errors.New("line 1: header: it is missing")
+	case !j.Whole():
+		return nil, fmt.Errorf("host: there are %d of %d values", len(j.Host), j.Header.Keys)
+	}
+	return j, nil
+}
+
+func (j *Journal) decode(n int, line []byte) error {
+	if n == 1 {
+		if err := checkVersion(line); err != nil {
+			return err
+		}
+	}
+	l, err := parse(line)
+	if err != nil {
+		return err
+	}
+	return j.Add(l)
+}
+
+// Read reads a journal's file. The error wraps fs.ErrNotExist where there is none.
+func Read(path string) (*Journal, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) // no waiting for the other end of a pipe
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read journal: %w", err)
+	case len(b) > maxFile:
+		return nil, fmt.Errorf("read journal %s: it is longer than %d MiB", path, maxFile>>20)
+	}
+	j, err := Decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("read journal %s: %w", path, err)
+	}
+	return j, nil
+}

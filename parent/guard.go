@@ -1,0 +1,213 @@
+package parent
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// Guard is who puts the host back where the run itself cannot any more (Guardian).
+// It is told of everything before it is done.
+type Guard interface {
+	// Begin says how the host was found. Nothing has been written by then.
+	Begin(Found) error
+	// Child names a process that is going to write.
+	Child(pid int)
+	// Announce returns when it is on record what is going to be written.
+	Announce(Announcement) error
+	// Confirm says that a confirmed cause changes these keys of the host.
+	Confirm(keys []sysctl.Key)
+	// End says that nothing is written any more; keep, that something of the host
+	// may still be put back. The error tells that the guard was not there to the end.
+	End(keep bool) error
+}
+
+// Found is the host as it was found, and what undoing needs to know of the run.
+type Found struct {
+	Host             sysctl.Snapshot `json:"-"`
+	Devices          Devices         `json:"devices"`
+	Include, Exclude []sysctl.Glob   `json:",omitempty"`
+	Settle, Deadline time.Duration
+}
+
+// Announcement is writes that are about to be made, together.
+type Announcement struct {
+	// By is whose child makes them; empty for the host's own keys (WriteHost).
+	By      Writer `json:"by,omitempty"`
+	Devices bool   `json:"devices,omitempty"` // the child has some
+	// Items are keys of which the child chooses the values, Writes are exact.
+	Items  []protocol.Item `json:"items,omitempty"`
+	Writes []Exact         `json:"writes,omitempty"`
+
+	// What has been learnt since the last one: what keys made of values, and which
+	// keys of the host move by themselves.
+	ReadBack []Exact          `json:"read_back,omitempty"`
+	Restless []protocol.Bytes `json:"restless,omitempty"`
+	// Quiet and Loud tell whether others write sysctls, once that was measured.
+	Quiet bool `json:"quiet,omitempty"`
+	Loud  bool `json:"loud,omitempty"`
+}
+
+// Exact is one value for one key.
+type Exact struct {
+	Key   protocol.Bytes `json:"key"`
+	Value protocol.Bytes `json:"value"`
+	Via   via            `json:"via,omitempty"`
+}
+
+// values is what a journal has of an announcement.
+func (a *Announcement) values() []journal.Write {
+	var ws []journal.Write
+	for _, it := range a.Items {
+		ws = append(ws, journal.Write{Key: it.Key, Values: slices.Concat(it.Candidates, it.Avoid)})
+	}
+	for _, x := range slices.Concat(a.Writes, a.ReadBack) {
+		if x.Via != viaRead {
+			ws = append(ws, journal.Write{Key: x.Key, Values: []protocol.Bytes{x.Value}})
+		}
+	}
+	return ws
+}
+
+// guarding is what the guard has been told.
+type guarding struct {
+	told     map[Exact]bool // values for keys, whatever way
+	restless map[place]bool
+	readBack []Exact
+	verified bool // the host was compared with how it was found
+}
+
+// beginGuard comes before anything is written.
+func (r *run) beginGuard() error {
+	if r.o.Guard == nil || r.o.DryRun {
+		r.o.Guard = nil
+		return nil
+	}
+	r.guarding = guarding{told: map[Exact]bool{}, restless: map[place]bool{}}
+	host := slices.DeleteFunc(slices.Clone(r.host.Baseline()), func(e sysctl.Entry) bool { return !e.Key.Network() })
+	return r.o.Guard.Begin(Found{
+		Host: host, Devices: r.o.Devices, Include: r.o.Include, Exclude: r.o.Exclude, Settle: r.o.Settle, Deadline: r.o.Deadline,
+	})
+}
+
+// announce tells the guard what is about to be written. Where the run is being
+// ended anyway, undoing does not fail because nobody guards it.
+func (r *run) announce(a Announcement) error {
+	if r.o.Guard == nil {
+		return nil
+	}
+	a.Devices, a.ReadBack = r.devices, r.readBack
+	a.Quiet, a.Loud = r.noise.measured && !r.noise.loud, r.noise.loud
+	for p := range r.restless {
+		if p.observer == observerHost && !r.guarding.restless[p] {
+			r.guarding.restless[p] = true
+			a.Restless = append(a.Restless, protocol.Bytes(p.key))
+		}
+	}
+	r.readBack = nil
+	for _, w := range a.values() {
+		for _, v := range w.Values {
+			r.told[Exact{Key: w.Key, Value: v}] = true
+		}
+	}
+	if err := r.o.Guard.Announce(a); err != nil && !r.aborted {
+		return fmt.Errorf("announce writes: %w", err)
+	}
+	return nil
+}
+
+// announceItems is announce for a child of the writer that is at work.
+func (r *run) announceItems(items []protocol.Item) error {
+	return r.announce(Announcement{By: r.writer, Items: items})
+}
+
+// announceWrites is announce for exact writes.
+func (r *run) announceWrites(ws []write) error {
+	a := Announcement{By: r.writer}
+	for _, w := range ws {
+		a.Writes = append(a.Writes, Exact{protocol.Bytes(w.key), protocol.Bytes(w.value), w.via})
+	}
+	return r.announce(a)
+}
+
+// announceHost is announce for writes of the host's own keys.
+func (r *run) announceHost(keys []hostKey) error {
+	var a Announcement
+	for _, h := range keys {
+		for _, v := range h.candidates {
+			a.Writes = append(a.Writes, Exact{Key: protocol.Bytes(h.key), Value: protocol.Bytes(v)})
+		}
+	}
+	return r.announce(a)
+}
+
+// announceRequest sees to it that nothing is asked of a child that was not announced.
+func (r *run) announceRequest(req protocol.Request) error {
+	a := Announcement{By: r.writer}
+	if req.Perturb != nil {
+		a.Items = req.Perturb.Items
+	}
+	if req.Replay != nil {
+		for _, w := range req.Replay.Writes {
+			if !w.Read {
+				a.Writes = append(a.Writes, Exact{Key: w.Key, Value: w.Value})
+			}
+		}
+	}
+	for _, w := range a.values() {
+		if slices.ContainsFunc(w.Values, func(v protocol.Bytes) bool { return !r.told[Exact{Key: w.Key, Value: v}] }) {
+			return r.announce(a)
+		}
+	}
+	return nil
+}
+
+// learn keeps what keys made of the values written to them, for the guard.
+func (r *run) learn(ws []write) {
+	if r.o.Guard == nil {
+		return
+	}
+	for _, w := range ws {
+		x := Exact{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.after.Value)}
+		if w.perturbed() && w.after.OK() && !r.told[x] {
+			r.told[x] = true
+			r.readBack = append(r.readBack, x)
+		}
+	}
+}
+
+// confirmed tells the guard which keys of the host a leak changes.
+func (r *run) confirmed(l *leak) {
+	if r.o.Guard == nil || l.status != statusConfirmed {
+		return
+	}
+	var keys []sysctl.Key
+	for _, e := range l.effects {
+		if e.observer == observerHost && e.key.Network() {
+			keys = append(keys, e.key)
+		}
+	}
+	if len(keys) > 0 {
+		r.o.Guard.Confirm(keys)
+	}
+}
+
+// endGuard is the last that the guard hears.
+func (r *run) endGuard() error {
+	if r.o.Guard == nil {
+		return nil
+	}
+	left := slices.ContainsFunc(r.lost, func(n report.NotRestored) bool {
+		return n.What == report.WhatSysctl && sysctl.Key(n.Key).Network() && !n.OneWay
+	})
+	keep := left || !r.verified
+	if keep {
+		r.warn("the host is not as it was found: the journal is kept, for netns-verify restore to try again")
+	}
+	return r.o.Guard.End(keep)
+}

@@ -1,0 +1,240 @@
+package parent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/moby/sys/reexec"
+
+	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// Guardian is a Guard in a process of its own, which outlives ours. We hold the one
+// end of a pipe: when the other end sees it closed without a goodbye, it puts the
+// host back (guardianProcess).
+type Guardian struct {
+	cfg  GuardianConfig
+	mu   sync.Mutex
+	conn *protocol.Conn[ack, word]
+	cmd  *exec.Cmd
+	ends []*os.File // of the pipes
+	err  error      // it is gone
+	path string     // of its journal, once that is there
+}
+
+// GuardianConfig says how a guardian is started.
+type GuardianConfig struct {
+	// Entry is the name that cmd registered GuardianMain's caller under, Args what
+	// that needs to know.
+	Entry string
+	Args  []string
+	// Tool is the tool's version.
+	Tool string
+	// Journal is the file that it keeps, empty for none.
+	Journal string
+	// Lock is the machine's (LockedFile): it holds on to that for as long as it works.
+	Lock *os.File
+	// Stderr takes its one line.
+	Stderr *os.File
+	// Machine is how it starts children.
+	Machine LinuxConfig
+}
+
+// word is what a guardian is told: exactly one field is set. All but a child, and
+// parts of the host that are not the last, are answered with an ack.
+type word struct {
+	Begin    *guardBegin   `json:"begin,omitempty"`
+	Host     *journal.Host `json:"host,omitempty"`
+	Child    *int          `json:"child,omitempty"`
+	Announce *Announcement `json:"announce,omitempty"`
+	Confirm  *journal.Keys `json:"confirm,omitempty"`
+	End      *guardEnd     `json:"end,omitempty"`
+}
+
+type guardBegin struct {
+	Header  journal.Header `json:"header"`
+	Found   Found          `json:"found"`
+	Journal string         `json:"journal"`
+	// How children are started: LinuxConfig's.
+	Root   string `json:"root"`
+	Entry  string `json:"entry"`
+	Drain  string `json:"drain"`
+	Build  string `json:"build"`
+	UserNS bool   `json:"userns"`
+}
+
+type guardEnd struct {
+	Keep bool `json:"keep"`
+}
+
+// ack says that what was told is on record, or why not.
+type ack struct {
+	Done   *protocol.Done  `json:"done,omitempty"`
+	Failed *protocol.Error `json:"failed,omitempty"`
+}
+
+// guardianFD is its first descriptor after stdin, stdout and stderr: words, acks,
+// and the lock.
+const guardianFD = 3
+
+// StartGuardian starts the process. It is of no use before Begin.
+func StartGuardian(cfg GuardianConfig) (*Guardian, error) {
+	var pipes pipes
+	defer pipes.closeChildEnds()
+	wordsR, wordsW := pipes.add()
+	acksR, acksW := pipes.add()
+	if pipes.err != nil {
+		pipes.closeAll()
+		return nil, fmt.Errorf("start the guardian: %w", pipes.err)
+	}
+	pipes.childEnds = []*os.File{wordsR, acksW}
+	cmd := reexec.Command(append([]string{cfg.Entry}, cfg.Args...)...)
+	cmd.ExtraFiles = []*os.File{wordsR, acksW, cfg.Lock}
+	cmd.Env = append(os.Environ(), "GODEBUG="+quickStart+os.Getenv("GODEBUG"))
+	cmd.Stderr = cfg.Stderr
+	cmd.SysProcAttr.Pdeathsig = 0 // it is there for when we are not
+	cmd.SysProcAttr.Setsid = true // nor is it to end with a terminal or a job
+	if err := cmd.Start(); err != nil {
+		pipes.closeAll()
+		return nil, fmt.Errorf("start the guardian: %w", err)
+	}
+	return &Guardian{
+		cfg: cfg, cmd: cmd, ends: []*os.File{wordsW, acksR},
+		conn: protocol.NewConn[ack, word](acksR, wordsW),
+	}, nil
+}
+
+// ErrJournal is that the host's values could not be kept where a later `restore`
+// would find them.
+var ErrJournal = errors.New("keep the journal")
+
+// Begin implements Guard.
+func (g *Guardian) Begin(f Found) error {
+	here, err := journal.Here(g.cfg.Machine.Root)
+	if err != nil {
+		return err
+	}
+	err = g.tell(word{Begin: &guardBegin{
+		Header: journal.Header{
+			Version: journal.Version, Tool: g.cfg.Tool, Place: here, PID: os.Getpid(), Started: time.Now().UTC(), Keys: len(f.Host),
+		},
+		Found: f, Journal: g.cfg.Journal,
+		Root: here.Root, Entry: g.cfg.Machine.Entry, Drain: g.cfg.Machine.DrainEntry, Build: g.cfg.Machine.Build, UserNS: g.cfg.Machine.UserNS,
+	}})
+	for _, l := range journal.HostLines(f.Host) {
+		if err == nil {
+			err = g.tellPart(word{Host: l.Host})
+		}
+	}
+	if err == nil {
+		err = g.answer()
+	}
+	if err != nil {
+		return err
+	}
+	g.path = g.cfg.Journal
+	return nil
+}
+
+// Child implements Guard.
+func (g *Guardian) Child(pid int) { _ = g.tellPart(word{Child: &pid}) } // the next announcement fails, too
+
+// Announce implements Guard.
+func (g *Guardian) Announce(a Announcement) error { return g.tell(word{Announce: &a}) }
+
+// Confirm implements Guard.
+func (g *Guardian) Confirm(keys []sysctl.Key) {
+	_ = g.tell(word{Confirm: journal.KeysOf(keys)}) // likewise
+}
+
+// End implements Guard. Where the guardian is gone, its journal is ours to remove.
+func (g *Guardian) End(keep bool) error {
+	err := g.tell(word{End: &guardEnd{Keep: keep}})
+	if g.gone() && g.path != "" && !keep {
+		err = errors.Join(err, journal.Remove(g.path))
+	}
+	return err
+}
+
+// Close ends the pipe and waits until the guardian has ended.
+func (g *Guardian) Close() {
+	for _, f := range g.ends {
+		_ = f.Close()
+	}
+	late := time.AfterFunc(DefaultDeadline, func() { _ = g.cmd.Process.Kill() })
+	defer late.Stop()
+	_ = g.cmd.Wait() // how it ended has been noticed, or does not matter any more
+}
+
+func (g *Guardian) gone() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err != nil
+}
+
+// tell says a word and waits for the answer.
+func (g *Guardian) tell(w word) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limited(func() error {
+		err := g.conn.Send(w)
+		if err != nil {
+			return err
+		}
+		return g.hear()
+	})
+}
+
+// tellPart says a word that is not answered.
+func (g *Guardian) tellPart(w word) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limited(func() error { return g.conn.Send(w) })
+}
+
+func (g *Guardian) answer() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limited(g.hear)
+}
+
+// failed is an answer: the guardian is there, but could not do it.
+type failed struct{ error }
+
+func (f failed) Unwrap() error { return f.error }
+
+func (g *Guardian) hear() error {
+	a, err := g.conn.Receive()
+	if err == nil && a.Failed != nil {
+		err = failed{a.Failed.Err()}
+	}
+	return err
+}
+
+// limited does what needs the guardian under the deadline. One that does not
+// answer is ended: what it was told is all on record.
+func (g *Guardian) limited(do func() error) error {
+	if g.err != nil {
+		return g.err
+	}
+	late := time.AfterFunc(DefaultDeadline, func() { _ = g.cmd.Process.Kill() })
+	err := do()
+	late.Stop()
+	var answer failed
+	switch {
+	case errors.As(err, &answer) && g.cfg.Journal != "":
+		return fmt.Errorf("%w: %w", ErrJournal, answer.error)
+	case errors.As(err, &answer):
+		return answer.error
+	case err != nil:
+		_ = g.cmd.Process.Kill() // mostly it is gone already
+		g.err = fmt.Errorf("the guardian is gone, which puts the host back if this process is killed: %w", err)
+	}
+	return g.err
+}

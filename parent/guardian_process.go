@@ -1,0 +1,204 @@
+package parent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+// guardianProcess is the guardian itself: it lives in the host's namespaces, keeps
+// the journal, and puts the host back when its pipe ends without a goodbye.
+type guardianProcess struct {
+	conn  *protocol.Conn[word, ack]
+	lock  *os.File
+	log   zerolog.Logger
+	begin *guardBegin
+	known journal.Journal
+	file  *journal.File // nil: it is kept in memory only
+	// recent is the last announcements, newest last: what is under way, and what was before it.
+	recent   []Announcement
+	children children
+	done     bool // goodbye was said
+	err      error
+}
+
+const recentAnnouncements = 2
+
+// GuardianMain is the re-executed guardian. It returns when there is nothing more
+// to do, with an error where the host is not as it was found.
+func GuardianMain(log zerolog.Logger) error {
+	// It ends with the run, not with what ends the run. Of the log's reader, who may
+	// be gone, it must not die either.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	for fd := guardianFD; fd < guardianFD+3; fd++ {
+		unix.CloseOnExec(fd) // its own children are to hold none of them
+	}
+	g := &guardianProcess{
+		conn: protocol.NewConn[word, ack](os.NewFile(guardianFD, "words"), os.NewFile(guardianFD+1, "acks")),
+		lock: os.NewFile(guardianFD+2, "lock"), log: log,
+	}
+	err := g.listen()
+	switch {
+	case g.done:
+		return g.err
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		g.log.Error().Err(err).Msg("the guardian does not understand its run")
+	}
+	return g.takeOver()
+}
+
+// listen answers until there is nobody to answer, or goodbye has been said.
+func (g *guardianProcess) listen() error {
+	for !g.done {
+		w, err := g.conn.Receive()
+		if err != nil {
+			return err
+		}
+		answered, err := g.take(w)
+		if !answered && err == nil {
+			continue
+		}
+		a := ack{Failed: protocol.FromError(err)}
+		if err == nil {
+			a.Done = &protocol.Done{}
+		}
+		if err := g.conn.Send(a); err != nil && !g.done {
+			return fmt.Errorf("%w: %w", io.EOF, err)
+		}
+	}
+	return nil
+}
+
+// take does what one word asks for, and tells whether that is answered.
+func (g *guardianProcess) take(w word) (answered bool, err error) {
+	switch {
+	case w.Begin != nil:
+		g.begin = w.Begin
+		if err := g.known.Add(journal.Line{Header: &w.Begin.Header}); err != nil {
+			return true, err
+		}
+		return true, nil
+	case w.Host != nil:
+		if err := g.known.Add(journal.Line{Host: w.Host}); err != nil {
+			return true, err
+		}
+		if !g.known.Whole() {
+			return false, nil
+		}
+		return true, g.create()
+	case w.Child != nil:
+		g.children.add(*w.Child)
+		return false, nil
+	case w.Announce != nil:
+		return true, g.announced(w.Announce)
+	case w.Confirm != nil:
+		return true, g.keep(journal.Line{Confirmed: w.Confirm})
+	default:
+		g.done = true
+		return true, g.goodbye(w.End.Keep)
+	}
+}
+
+func (g *guardianProcess) create() (err error) {
+	if g.begin.Journal != "" {
+		first := append([]journal.Line{{Header: &g.known.Header}}, journal.HostLines(g.known.Host)...)
+		g.file, err = journal.Create(g.begin.Journal, first)
+	}
+	return err
+}
+
+// announced keeps what was announced. The file has each value once.
+func (g *guardianProcess) announced(a *Announcement) error {
+	if g.recent = append(g.recent, *a); len(g.recent) > recentAnnouncements {
+		g.recent = g.recent[1:]
+	}
+	if len(a.Restless) > 0 {
+		if err := g.keep(journal.Line{Restless: &journal.Keys{Keys: a.Restless}}); err != nil {
+			return err
+		}
+	}
+	if news := g.known.News(a.values()); len(news) > 0 && g.file != nil {
+		return g.file.Append(journal.Line{Announced: &journal.Announced{Writes: news}})
+	}
+	return nil
+}
+
+// keep takes a line in and puts it into the file.
+func (g *guardianProcess) keep(l journal.Line) error {
+	if err := g.known.Add(l); err != nil || g.file == nil {
+		return err
+	}
+	return g.file.Append(l)
+}
+
+// goodbye is the end of a run that needs no guardian any more.
+func (g *guardianProcess) goodbye(keep bool) error {
+	if g.file == nil {
+		return nil
+	}
+	err := g.file.Close()
+	if !keep {
+		err = errors.Join(err, journal.Remove(g.begin.Journal))
+	}
+	return err
+}
+
+// children is the run's, as they were told of.
+type children struct{ fds []int } // pidfds
+
+// add opens a child by its pid, before that can be another process's: its parent,
+// which has told of it, has not waited for it. One that cannot be opened is gone.
+func (c *children) add(pid int) {
+	c.prune()
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		c.fds = append(c.fds, fd)
+	}
+}
+
+// prune closes those that have ended.
+func (c *children) prune() {
+	var live []int
+	for _, fd := range c.fds {
+		if ended(fd, 0) {
+			_ = unix.Close(fd)
+		} else {
+			live = append(live, fd)
+		}
+	}
+	c.fds = live
+}
+
+// end ends them and waits until they are gone, with their namespaces left to the kernel.
+func (c *children) end() error {
+	for _, fd := range c.fds {
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) // the parent's death has done it, too
+	}
+	var err error
+	for _, fd := range c.fds {
+		if !ended(fd, drainDeadline.Milliseconds()) {
+			err = errors.New("a child of the run does not end")
+		}
+		_ = unix.Close(fd)
+	}
+	c.fds = nil
+	return err
+}
+
+// ended waits for so many milliseconds (pidfd_open(2): readable when it has).
+func ended(fd int, ms int64) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(ms))
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package parent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
+)
+
+const (
+	written, other sysctl.Key = "net/core/written", "net/core/other"
+	latch          sysctl.Key = "net/core/latch"
+)
+
+// guarded is a guardian of a run on a fake kernel.
+func guarded(t *testing.T, k *fakeKernel, path string, words ...word) (*guardianProcess, *bytes.Buffer) {
+	t.Helper()
+	s, err := sysctl.NewSweeper(k.Host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	g := &guardianProcess{log: zerolog.New(&log)}
+	first := []word{{Begin: &guardBegin{
+		Header:  journal.Header{Version: journal.Version, Place: journal.Place{BootID: "b", NetNS: 1}, PID: 42, Keys: len(s.Baseline())},
+		Journal: path,
+	}}}
+	for _, l := range journal.HostLines(s.Baseline()) {
+		first = append(first, word{Host: l.Host})
+	}
+	for _, w := range append(first, words...) {
+		if _, err := g.take(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g, &log
+}
+
+func announcedWrite(k sysctl.Key, v string) word {
+	return word{Announce: &Announcement{By: WriterRoot, Writes: []Exact{{Key: protocol.Bytes(k), Value: protocol.Bytes(v)}}}}
+}
+
+func item(k sysctl.Key, values ...string) word {
+	it := protocol.Item{Key: protocol.Bytes(k), Want: 1}
+	for _, v := range values {
+		it.Candidates = append(it.Candidates, protocol.Bytes(v))
+	}
+	return word{Announce: &Announcement{By: WriterRoot, Items: []protocol.Item{it}}}
+}
+
+// leaksTo writes a key of the host along with the namespace's own.
+func leaksTo(k *fakeKernel, to sysctl.Key) handler {
+	return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+		opener.values[key], k.host.values[to] = v, v
+		return nil
+	}}
+}
+
+// What a guardian puts back, looks into and leaves alone when its run is gone.
+func TestTakeOver(t *testing.T) {
+	same := func(*fakeKernel) handler { return handler{} }
+	toOther := func(k *fakeKernel) handler { return leaksTo(k, other) }
+	constant := func(k *fakeKernel) handler {
+		return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+			opener.values[key] = v
+			if opener != k.host {
+				k.host.values[other] = "99"
+			}
+			return nil
+		}}
+	}
+	refuses := func(*fakeKernel) handler {
+		return handler{write: func(*space, *space, sysctl.Key, string) error { return syscall.EBUSY }}
+	}
+	for name, tt := range map[string]struct {
+		handler                     func(*fakeKernel) handler // of written
+		words                       []word
+		now                         map[sysctl.Key]string // on the host, when the run is gone
+		want                        map[sysctl.Key]string
+		restored, left, notRestored float64
+		kept                        bool // the journal is
+	}{
+		"nothing has changed": {handler: same, words: []word{announcedWrite(written, "11")}},
+		"an announced value": {
+			handler: same, words: []word{announcedWrite(written, "11")},
+			now: map[sysctl.Key]string{written: "11"}, restored: 1,
+		},
+		"a candidate, of long ago": {
+			handler: same, words: []word{item(written, "12", "11"), announcedWrite(other, "1"), announcedWrite(other, "2"), announcedWrite(other, "3")},
+			now: map[sysctl.Key]string{written: "11"}, restored: 1,
+		},
+		"what the key made of it": {
+			handler: same, words: []word{announcedWrite(written, "11"), {Announce: &Announcement{ReadBack: []Exact{{Key: protocol.Bytes(written), Value: "11,12"}}}}},
+			now: map[sysctl.Key]string{written: "11,12"}, restored: 1,
+		},
+		"another key's, confirmed": {
+			handler: same, words: []word{announcedWrite(written, "11"), {Confirm: journal.KeysOf([]sysctl.Key{other})}},
+			now: map[sysctl.Key]string{other: "77"}, restored: 1,
+		},
+		"another key's, not confirmed yet": {
+			handler: toOther, words: []word{item(written, "11")},
+			now: map[sysctl.Key]string{other: "11"}, restored: 1,
+		},
+		"another key's, that undoing does not undo": {
+			handler: constant, words: []word{item(written, "11"), announcedWrite(latch, "1")},
+			now: map[sysctl.Key]string{other: "99"}, restored: 1,
+		},
+		"somebody else's": {
+			handler: same, words: []word{announcedWrite(written, "11")},
+			now: map[sysctl.Key]string{other: "77"}, want: map[sysctl.Key]string{other: "77"}, left: 1, kept: true,
+		},
+		"somebody else's, to the key written": {
+			handler: same, words: []word{announcedWrite(written, "11")},
+			now: map[sysctl.Key]string{written: "77"}, want: map[sysctl.Key]string{written: "77"}, left: 1, kept: true,
+		},
+		"others are known to write": {
+			handler: toOther, words: []word{{Announce: &Announcement{By: WriterRoot, Loud: true, Writes: []Exact{{Key: protocol.Bytes(written), Value: "11"}}}}},
+			now: map[sysctl.Key]string{other: "11"}, want: map[sysctl.Key]string{other: "11"}, left: 1, kept: true,
+		},
+		"a key that moves by itself": {
+			handler: same, words: []word{{Announce: &Announcement{By: WriterRoot, Restless: []protocol.Bytes{protocol.Bytes(other)}, Writes: []Exact{{Key: protocol.Bytes(other), Value: "11"}}}}},
+			now: map[sysctl.Key]string{other: "11"}, want: map[sysctl.Key]string{other: "11"},
+		},
+		"one-way": {
+			handler: refuses, words: []word{announcedWrite(written, "11")},
+			now: map[sysctl.Key]string{written: "11"}, want: map[sysctl.Key]string{written: "11"}, notRestored: 1, kept: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(dir, "own", "journal")
+				k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+				k.handlers[written] = tt.handler(k)
+				g, log := guarded(t, k, path, tt.words...)
+				for key, v := range tt.now {
+					k.host.values[key] = v
+				}
+				if err := g.putBack(context.Background(), k); err != nil {
+					t.Error(err)
+				}
+				for _, key := range []sysctl.Key{written, other, latch} {
+					want := tt.want[key]
+					if want == "" {
+						want = "10"
+					}
+					if got := k.host.values[key]; got != want {
+						t.Errorf("%s is %s, want %s", key, got, want)
+					}
+				}
+				var e map[string]any
+				if err := json.Unmarshal(log.Bytes(), &e); err != nil {
+					t.Fatalf("not one line: %q", log)
+				}
+				if e["restored"] != tt.restored || e["left"] != tt.left || e["not_restored"] != tt.notRestored || e["pid"] != 42. {
+					t.Errorf("logged %s", log)
+				}
+				if tt.notRestored > 0 && !strings.Contains(log.String(), "EBUSY") {
+					t.Errorf("does not say why: %s", log)
+				}
+				if _, err := os.Lstat(path); (err == nil) != tt.kept {
+					t.Errorf("journal: %v, want it kept: %v", err, tt.kept)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// The journal has each value once, before it is acknowledged, and goes with the goodbye.
+func TestGuardianKeeps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "own", "journal")
+	k := newFake(map[sysctl.Key]handler{written: {}})
+	g, _ := guarded(t, k, path, announcedWrite(written, "11"))
+	size := func() int64 {
+		st, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Size()
+	}
+	before := size()
+	for _, w := range []word{announcedWrite(written, "11"), item(written, "11")} {
+		if _, err := g.take(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if size() != before {
+		t.Error("a value that it had was added")
+	}
+	if _, err := g.take(word{Announce: &Announcement{Items: []protocol.Item{{Key: protocol.Bytes(written), Avoid: []protocol.Bytes{"12"}}}}}); err != nil || size() == before {
+		t.Errorf("the observers' values, which may be written, were not added: %v", err)
+	}
+	if answered, err := g.take(word{End: &guardEnd{}}); !answered || err != nil || !g.done {
+		t.Errorf("goodbye: %v", err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the journal is still there: %v", err)
+	}
+}
+
+// deafGuard fails once it has heard so many announcements.
+type deafGuard struct {
+	after int
+	ended *bool
+}
+
+func (g *deafGuard) Begin(Found) error    { return nil }
+func (g *deafGuard) Child(int)            {}
+func (g *deafGuard) Confirm([]sysctl.Key) {}
+func (g *deafGuard) Announce(Announcement) error {
+	if g.after--; g.after < 0 {
+		return errors.New("nobody is there")
+	}
+	return nil
+}
+func (g *deafGuard) End(keep bool) error { *g.ended = !keep; return nil }
+
+// A run without its guardian stops before it writes any more, and puts the host back.
+func TestUnguarded(t *testing.T) {
+	for after := range 12 {
+		synctest.Test(t, func(t *testing.T) {
+			k := newFake(map[sysctl.Key]handler{written: {}, other: {}})
+			k.handlers[written] = leaksTo(k, other)
+			ended := false
+			_, err := Run(context.Background(), k, Options{Guard: &deafGuard{after, &ended}, Logger: zerolog.Nop()})
+			if err == nil || !strings.Contains(err.Error(), "nobody is there") {
+				t.Errorf("after %d announcements: %v", after, err)
+			}
+			if k.host.values[other] != "10" || k.host.values[written] != "10" || !ended {
+				t.Errorf("after %d announcements: host %v, ended %v", after, k.host.values, ended)
+			}
+			synctest.Wait()
+		})
+	}
+}

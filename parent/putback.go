@@ -1,0 +1,139 @@
+package parent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// PutBack puts a host back by a journal, with what a run has for that. To it each
+// change that is ours is a leak with a confirmed cause, and the machine is loud: so
+// nothing else is touched.
+type PutBack struct {
+	*run
+	known *journal.Journal
+	leak  *leak // its effects are what is ours
+
+	// Off is what is ours and not put back (yet), Open and Left are
+	// journal.Judgement's, without keys that move by themselves.
+	Off, Open, Left []sysctl.Change
+	// Restored is what was put back.
+	Restored []sysctl.Change
+}
+
+// NewPutBack compares the machine's host with how a journal says it was found. Of
+// the options those count that say how children are started. Close ends it.
+func NewPutBack(m Machine, j *journal.Journal, o Options) (*PutBack, error) {
+	p := &PutBack{run: newRun(m, o), known: j, leak: &leak{status: statusConfirmed}}
+	p.switchTo(p.o.Writers[0])
+	p.host = sysctl.NewSweeperFrom(m.Host(), j.Host)
+	p.leaks = []*leak{p.leak}
+	p.noise = noise{measured: true, loud: true}
+	for _, e := range j.Host {
+		if j.Restless(e.Key) {
+			p.restless[place{observerHost, e.Key}] = true
+		}
+	}
+	if err := p.look(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Close ends the looking at the host.
+func (p *PutBack) Close() { _ = p.host.Close() }
+
+// ours takes a change for ours, whatever the journal says.
+func (p *PutBack) ours(k sysctl.Key) {
+	if at := (place{observerHost, k}); !hasPlace(p.leak.effects, at) {
+		p.leak.effects = append(p.leak.effects, effect{place: at})
+	}
+}
+
+// look compares the host with how it was found.
+func (p *PutBack) look() error {
+	changes, err := p.host.Sweep()
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	judged := p.known.Judge(changes)
+	p.Off, p.Open, p.Left = nil, nil, nil
+	for _, c := range judged.Ours {
+		p.ours(c.Key)
+	}
+	for _, c := range changes {
+		switch at := (place{observerHost, c.Key}); {
+		case p.confirmedAt(at):
+			p.Off = append(p.Off, c)
+		case p.restless[at]:
+		case slices.Contains(judged.Open, c):
+			p.Open = append(p.Open, c)
+		default:
+			p.Left = append(p.Left, c)
+		}
+	}
+	return nil
+}
+
+// All puts back what is ours until nothing of it is off, or nothing helps: through
+// a writer first, if asked to, as the leak may have come, and then on the host.
+func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
+	var failed error
+	for range restoreRounds {
+		if err := p.look(); err != nil {
+			return err
+		}
+		was := p.Off
+		if len(was) == 0 {
+			return nil
+		}
+		off := effectsOf(observerHost, was)
+		if throughWriter {
+			_, failed = p.undo(ctx, originalsOf(off, nil)) // without it, the host can still be written
+		}
+		if _, err := p.undoOnHost(off); err != nil {
+			return err
+		}
+		if err := p.look(); err != nil {
+			return err
+		}
+		for _, c := range was {
+			if !hasKey(p.Off, c.Key) && !hasKey(p.Restored, c.Key) {
+				p.Restored = append(p.Restored, c)
+			}
+		}
+		if slices.Equal(was, p.Off) {
+			break
+		}
+	}
+	return failed
+}
+
+// Equal tells that the host is as it was found, devices apart that came or went.
+func (p *PutBack) Equal() bool {
+	cameOrWent := func(c sysctl.Change) bool { return c.Before == sysctl.Absent || c.After == sysctl.Absent }
+	return len(p.Off)+len(p.Open) == 0 && !slices.ContainsFunc(p.Left, func(c sysctl.Change) bool { return !cameOrWent(c) })
+}
+
+func hasKey(changes []sysctl.Change, k sysctl.Key) bool {
+	return slices.ContainsFunc(changes, func(c sysctl.Change) bool { return c.Key == k })
+}
+
+// Why tries once more to put a key back that is off, and says why it is.
+func (p *PutBack) Why(c sysctl.Change) string {
+	err := p.m.Host().Write(c.Key, c.Before.Value)
+	switch {
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return "only root may write it"
+	case err != nil:
+		return "the kernel does not take the old value back: " + errnoName(sysctl.Errno(err))
+	}
+	return "the kernel does not take the old value back, or something changes it again"
+}
