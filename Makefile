@@ -80,6 +80,13 @@ bench: build ## measure survey, sweep, writes, whole runs and vm (root)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o .cache/poweroff ./internal/bench/poweroff
 	.cache/bench $(ARGS)
 
+# STORM: what is killed how often, and the runs' own flags: STORM='-parent 50 -- --include net/leaky/same_key'
+.PHONY: storm
+storm: build machines ## kill runs at random moments in machines, and see that the host is put back
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.build=$(COMMIT)' -o .cache/storm ./internal/storm
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.build=$(COMMIT)' -o .cache/storm-guest ./internal/storm/guest
+	.cache/storm $(STORM)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (60s) each
 	FUZZTIME=$(FUZZTIME) .ci/fuzz

@@ -50,6 +50,7 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 
 // rounds makes the rounds of a confirmation.
 func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak, error) {
+	defer r.having(r.devices || onDevice(p.key))() // as in the search for it
 	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle, exit: h.exit}
 	n := confirmRounds
 	if r.restless[p] || h.settle > 0 {

@@ -20,6 +20,7 @@ func (r *run) focusOn(effects []effect) error {
 			return nil
 		}
 	}
+	defer r.having(r.spare != nil && r.spare.made != nil)()
 	spare, err := r.takeSpare()
 	if err == nil && spare != nil {
 		err = spare.quit() // it cannot tell what single keys were
@@ -54,6 +55,21 @@ func (r *run) unfocus() (back func()) {
 	was := r.focus
 	r.focus = nil
 	return func() { r.focus = was }
+}
+
+// wholly is for what may move any key of the host, where it is known what is off: all
+// looks see everything from then on, until back is called, and what else is off
+// already is no work of what comes.
+func (r *run) wholly(off []effect) (all []effect, back func(), err error) {
+	focused := r.focus != nil
+	back = r.unfocus()
+	if !focused || len(off) == 0 {
+		return off, back, nil
+	}
+	if off, err = r.hostOff(); err == nil {
+		r.strayed(off, nil)
+	}
+	return off, back, err
 }
 
 // sweepHost is what is not as expected on the host.

@@ -96,7 +96,6 @@ func StartGuardian(cfg GuardianConfig) (*Guardian, error) {
 	pipes.childEnds = []*os.File{wordsR, acksW}
 	cmd := reexec.Command(append([]string{cfg.Entry}, cfg.Args...)...)
 	cmd.ExtraFiles = []*os.File{wordsR, acksW, cfg.Lock}
-	cmd.Env = append(os.Environ(), "GODEBUG="+quickStart+os.Getenv("GODEBUG"))
 	cmd.Stderr = cfg.Stderr
 	cmd.SysProcAttr.Pdeathsig = 0 // it is there for when we are not
 	cmd.SysProcAttr.Setsid = true // nor is it to end with a terminal or a job

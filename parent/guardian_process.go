@@ -15,6 +15,10 @@ import (
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
+// GuardianEntry is the name under which cmd registers GuardianMain's caller for
+// re-execution.
+const GuardianEntry = "netns-verify-guardian"
+
 // guardianProcess is the guardian itself: it lives in the host's namespaces, keeps
 // the journal, and puts the host back when its pipe ends without a goodbye.
 type guardianProcess struct {

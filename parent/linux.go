@@ -103,7 +103,6 @@ func (l *Linux) start(role Role) (*Process, error) {
 	tail := &logTail{log: l.cfg.Logger.With().Str("role", string(role)).Logger()}
 	cmd := reexec.Command(l.cfg.Entry, string(role), l.cfg.Root, l.cfg.LogLevel, l.cfg.Marks)
 	cmd.ExtraFiles = pipes.childEnds
-	cmd.Env = append(os.Environ(), "GODEBUG="+quickStart+os.Getenv("GODEBUG"))
 	cmd.Stderr = tail
 	cmd.WaitDelay = time.Second // a descendant may hold stderr open
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
@@ -147,10 +146,6 @@ func (l *Linux) start(role Role) (*Process, error) {
 		Receive: func() (sysctl.Handle, error) { return receive(socket) },
 	}, nil
 }
-
-// quickStart keeps a child from making tables at its start, for the checksums that
-// packages of kernels have: a quarter of what it does of its own under TCG.
-const quickStart = "cpu.sse42=off,"
 
 // ordinaryID is who a child in a user namespace is outside of it, where we are
 // root: nobody. Root mapped to itself would still be root to much of the kernel.

@@ -149,10 +149,14 @@ func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 // key may move others (conf/default moves devices): from global to default to
 // device keys, until nothing changes any more.
 func (r *run) undoOnHost(off []effect) ([]effect, error) {
-	defer r.unfocus()() // restoring may move any key
-	ours := false       // what is off is what our own restoring has moved
+	off, back, err := r.wholly(off)
+	defer back()
+	if err != nil {
+		return nil, err
+	}
+	ours := false // what is off is what our own restoring has moved
 	var known []place
-	var back []place // restored
+	var again []place // restored
 	for range restoreRounds {
 		slices.SortStableFunc(off, func(a, b effect) int {
 			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(breadth(b.key), breadth(a.key)))
@@ -163,12 +167,12 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 			if moved {
 				r.movedByRestoring(e)
 			}
-			if ours && (moved || slices.Contains(back, e.place)) {
+			if ours && (moved || slices.Contains(again, e.place)) {
 				r.followers[e]++
 			}
 			if r.restoreOnHost(e) {
 				wrote = true
-				back = append(back, e.place)
+				again = append(again, e.place)
 			}
 			known = append(known, e.place)
 		}
@@ -176,7 +180,6 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 		if !wrote {
 			return r.steady(off), nil
 		}
-		var err error
 		if off, err = r.hostOff(); err != nil {
 			return nil, err
 		}

@@ -14,14 +14,11 @@ import (
 	"github.com/netns-verify/netns-verify/parent"
 )
 
-// guardianEntry is the name that the guardian is started under. Its arguments are
-// the log's format and least level, and the run's id.
-const guardianEntry = "netns-verify-guardian"
-
-// guard is the guardian's main.
+// guard is the guardian's main. Its arguments are the log's format and least level,
+// and the run's id.
 func guard(args []string) (status int) {
 	if len(args) != 3 {
-		_, _ = fmt.Fprintf(os.Stderr, "%s is started by netns-verify itself, with a log's format, a level and a run's id\n", guardianEntry)
+		_, _ = fmt.Fprintf(os.Stderr, "%s is started by netns-verify itself, with a log's format, a level and a run's id\n", parent.GuardianEntry)
 		return report.ExitUsage
 	}
 	log, err := logging{format: args[0], least: args[1]}.logger(os.Stderr, terminalOf(os.Stderr), args[2])
@@ -40,7 +37,7 @@ var journalPath = journal.Path
 // startGuardian starts the process that puts the host back if this one is killed.
 func (s *session) startGuardian() (*parent.Guardian, error) {
 	cfg := parent.GuardianConfig{
-		Entry: guardianEntry, Args: []string{s.f.logFormat, s.f.logLevel, s.id}, Tool: tool().Version,
+		Entry: parent.GuardianEntry, Args: []string{s.f.logFormat, s.f.logLevel, s.id}, Tool: tool().Version,
 		Journal: journalPath(), Lock: s.lock, Stderr: s.errs.file, Machine: s.machine(),
 	}
 	if s.f.noJournal {

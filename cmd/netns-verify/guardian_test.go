@@ -22,6 +22,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/testenv"
+	"github.com/netns-verify/netns-verify/parent"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -30,7 +31,7 @@ func guardianOf(t *testing.T, run *toolRun) int {
 	t.Helper()
 	for _, pid := range descendants(t, run.mark) {
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may end meanwhile
-		if bytes.HasPrefix(line, []byte(guardianEntry+"\x00")) {
+		if bytes.HasPrefix(line, []byte(parent.GuardianEntry+"\x00")) {
 			return pid
 		}
 	}

@@ -2,10 +2,13 @@ package sysctl
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io/fs"
-	"os"
+	"iter"
+	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,23 +45,72 @@ func (l *lister) list(name string) (*directory, error) {
 	if d := l.known[name]; d != nil && bytes.Equal(d.raw, raw) {
 		return d, nil
 	}
-	// What is gone or new since then shows the next time: it is not as in raw.
-	entries, err := os.ReadDir(l.root + "/" + name)
-	if err != nil {
-		return nil, err
-	}
 	d := &directory{raw: slices.Clone(raw)}
-	for _, e := range entries {
-		path := name + "/" + e.Name()
-		switch {
-		case e.IsDir():
+	for entry := range entries(d.raw) {
+		path := name + "/" + entry.name
+		switch l.kind(path, entry.kind) {
+		case unix.DT_DIR:
 			d.dirs = append(d.dirs, path)
-		case e.Type().IsRegular():
+		case unix.DT_REG:
 			d.files = append(d.files, Key(path))
 		}
 	}
+	l.forget(name, d)
 	l.known[name] = d
 	return d, nil
+}
+
+// forget forgets the directories that are no longer in one.
+func (l *lister) forget(name string, now *directory) {
+	was := l.known[name]
+	if was == nil {
+		return
+	}
+	for _, gone := range was.dirs {
+		if !slices.Contains(now.dirs, gone) {
+			maps.DeleteFunc(l.known, func(known string, _ *directory) bool {
+				return known == gone || strings.HasPrefix(known, gone+"/")
+			})
+		}
+	}
+}
+
+// kind is what getdents(2) said, or, where the file system does not tell, what is there.
+func (l *lister) kind(path string, said uint8) uint8 {
+	if said != unix.DT_UNKNOWN {
+		return said
+	}
+	var st unix.Stat_t
+	if unix.Lstat(l.root+"/"+path, &st) != nil {
+		return unix.DT_UNKNOWN
+	}
+	return uint8(st.Mode >> 12) // IFTODT of dirent.h
+}
+
+// entry is one of a directory.
+type entry struct {
+	name string
+	kind uint8
+}
+
+// entries is what the bytes of getdents(2) say: records with the inode's number and
+// a position of 8 bytes each, the record's length in 2, the kind in 1, and the name
+// up to a NUL.
+func entries(raw []byte) iter.Seq[entry] {
+	const header = 19
+	return func(yield func(entry) bool) {
+		for len(raw) > header {
+			length := int(binary.NativeEndian.Uint16(raw[16:]))
+			if length <= header || length > len(raw) {
+				return
+			}
+			name, _, _ := bytes.Cut(raw[header:length], []byte{0})
+			if kind := raw[18]; string(name) != "." && string(name) != ".." && !yield(entry{string(name), kind}) {
+				return
+			}
+			raw = raw[length:]
+		}
+	}
 }
 
 // raw is valid until it is called again.

@@ -2,7 +2,9 @@ package sysctl
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -66,6 +68,9 @@ func (s *Sweeper) Expected(k Key) State {
 // Look reads one key now.
 func (s *Sweeper) Look(k Key) State {
 	if s.Expected(k).Errno == errWriteOnly {
+		if _, err := s.tree.Mode(k); errors.Is(err, fs.ErrNotExist) {
+			return Absent
+		}
 		return s.Expected(k) // could not be read, and cannot now: the mode is fixed
 	}
 	return s.reader.Read(k)

@@ -1,0 +1,54 @@
+// Package order is what the two sides of the storm say to each other: what is to be
+// killed, and how each time went. Only they import it.
+package order
+
+// Path is where the guest finds its Order, Tool the binary that it is about, and
+// Module the planted-leak module, so that there is always something to undo.
+const (
+	Path   = "/storm.json"
+	Tool   = "/netns-verify"
+	Module = "/leaky.ko"
+)
+
+// Kind says what is done to a run, at a moment drawn at random.
+type Kind string
+
+// The kinds: who is killed, by SIGKILL, or which signals are sent.
+const (
+	Parent   Kind = "parent"
+	Child    Kind = "child"
+	Guardian Kind = "guardian"
+	Both     Kind = "both"    // parent and guardian; `restore` is run then
+	Signal   Kind = "signal"  // SIGINT, SIGTERM or SIGHUP to the parent
+	Nothing  Kind = "nothing" // a run without a fault
+)
+
+// Kinds is all of them that are faults.
+func Kinds() []Kind { return []Kind{Parent, Child, Guardian, Both, Signal} }
+
+// Order is what a guest is to do.
+type Order struct {
+	Seed uint64 `json:"seed"`
+	// Times is how often what is to be done.
+	Times map[Kind]int `json:"times"`
+	// Arguments are those of each run.
+	Arguments []string `json:"arguments"`
+}
+
+// Round is how one run went.
+type Round struct {
+	Kind Kind   `json:"kind"`
+	Seed uint64 `json:"seed"`
+	// Phase is the last one that the run had logged when it was hit.
+	Phase string `json:"phase"`
+	// AfterMS is the moment, TookMS how long it was until no process of the run was
+	// left, with `restore` where that was run.
+	AfterMS int64 `json:"after_ms"`
+	TookMS  int64 `json:"took_ms"`
+	// Missed: what was to be killed was not there.
+	Missed bool `json:"missed,omitempty"`
+	// Wrong is what should not be: nothing if all is well.
+	Wrong []string `json:"wrong,omitempty"`
+	// Log is the last lines of the log where something is wrong.
+	Log string `json:"log,omitempty"`
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/netns-verify/netns-verify/internal/storm/order"
+)
+
+// tally is how all rounds went.
+type tally struct {
+	mu     sync.Mutex
+	rounds map[order.Kind][]order.Round
+	wrong  int
+}
+
+func (t *tally) add(r order.Round) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(r.Wrong) > 0 {
+		t.wrong++
+		fmt.Printf("WRONG %s in phase %s, %d ms after the start, seed %d: %s\n%s\n", r.Kind, r.Phase, r.AfterMS, r.Seed, strings.Join(r.Wrong, "; "), r.Log)
+	}
+	if !r.Missed {
+		t.rounds[r.Kind] = append(t.rounds[r.Kind], r)
+	}
+}
+
+// print prints a line for each kind.
+func (t *tally) print() {
+	for _, kind := range append([]order.Kind{order.Nothing}, order.Kinds()...) {
+		rounds := t.rounds[kind]
+		if len(rounds) == 0 {
+			continue
+		}
+		good, phases := 0, map[string]int{}
+		var took []int64
+		for _, r := range rounds {
+			if len(r.Wrong) == 0 {
+				good++
+			}
+			phases[r.Phase]++
+			took = append(took, r.TookMS)
+		}
+		slices.Sort(took)
+		fmt.Printf("%-9s %4d of %4d as before; until all was over: median %d ms, most %d ms; phases %v\n",
+			kind, good, len(rounds), took[len(took)/2], took[len(took)-1], phases)
+	}
+}
