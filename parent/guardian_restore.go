@@ -73,19 +73,24 @@ func (g *guardianProcess) writer() Writer {
 // closing says what became of the host, once, and removes the journal if that is
 // not needed any more.
 func (g *guardianProcess) closing(p *PutBack) error {
-	event, what := g.log.Warn(), "the run was killed: the host is put back"
+	level, what := zerolog.WarnLevel, "the run was killed: the host is put back"
 	var why []string
 	for _, c := range p.Off {
 		why = append(why, string(c.Key)+": "+p.Why(c))
 	}
 	if len(why) > 0 {
-		event, what = g.log.Error().Strs("why", why), "the run was killed: the host is not wholly put back"
+		level, what = zerolog.ErrorLevel, "the run was killed: the host is not wholly put back"
 	}
-	if !p.Equal() && g.begin.Journal != "" {
-		event = event.Str("journal", g.begin.Journal)
-	}
-	event.Int("pid", g.known.Header.PID).Int("restored", len(p.Restored)).
-		Int("left", len(p.Open)+len(p.Left)).Int("not_restored", len(p.Off)).Msg(what)
+	g.log.WithLevel(level).Int("pid", g.known.Header.PID).Int("restored", len(p.Restored)).
+		Int("left", len(p.Open)+len(p.Left)).Int("not_restored", len(p.Off)).
+		Func(func(e *zerolog.Event) {
+			if len(why) > 0 {
+				e.Strs("why", why)
+			}
+			if !p.Equal() && g.begin.Journal != "" {
+				e.Str("journal", g.begin.Journal)
+			}
+		}).Msg(what)
 	return g.goodbye(!p.Equal())
 }
 
