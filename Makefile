@@ -44,6 +44,7 @@ test: check machines ## lint, all tests with the race detector, 10,000 simulated
 .PHONY: test-vm
 test-vm: machines ## boot every kernel of .cache/kernels, and the planted-leak module
 	$(GO) test -timeout 60m -run '^(TestKernels|TestPlanted)$$' -v ./cmd/netns-verify
+	@case ",$$NETNS_VERIFY_REQUIRE," in *,vm,*) $(MAKE) --no-print-directory storm STORM='$(SQUALL)' ;; esac
 
 # What tests boot. Where it cannot be had they are skipped, if they may be.
 .PHONY: machines
@@ -80,7 +81,9 @@ bench: build ## measure survey, sweep, writes, whole runs and vm (root)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o .cache/poweroff ./internal/bench/poweroff
 	.cache/bench $(ARGS)
 
-# STORM: what is killed how often, and the runs' own flags: STORM='-parent 50 -- --include net/leaky/same_key'
+# STORM: what is hit how often, and the runs' own flags; SQUALL is a short one, for CI.
+STORM  ?= -- --devices none --include net/leaky/same_key --include net/leaky/same_key_host --include net/leaky/cross
+SQUALL := -parent 6 -child 2 -guardian 2 -both 2 -signal 2 -- --devices none --include net/leaky/same_key --include net/leaky/same_key_host
 .PHONY: storm
 storm: build machines ## kill runs at random moments in machines, and see that the host is put back
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.build=$(COMMIT)' -o .cache/storm ./internal/storm

@@ -64,6 +64,11 @@ func (s *storm) round(kind order.Kind) order.Round {
 	}
 	r.TookMS = time.Since(began).Milliseconds()
 	r.Wrong = append(r.Wrong, s.host.off()...)
+	// A key that moves by itself, slowly, looks like somebody else's doing, who may
+	// want to know: then the journal stays until it has been looked at.
+	if _, err := os.Lstat(journal.Path()); err == nil {
+		r.Wrong = append(r.Wrong, restore()...)
+	}
 	if _, err := os.Lstat(journal.Path()); err == nil {
 		r.Wrong = append(r.Wrong, "a journal is left")
 		_ = os.Remove(journal.Path()) // for the rounds to come
