@@ -120,7 +120,7 @@ func startTool(t *testing.T, entry, event string, args ...string) *toolRun {
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.cmd.Process.Kill() }) // after a failure
+	t.Cleanup(func() { _, _ = r.cmd.Process.Kill(), r.cmd.Wait() }) // where the test has not waited for its end
 	r.await(t, event)
 	return r
 }
