@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +26,10 @@ type Guardian struct {
 	cmd  *exec.Cmd
 	ends []*os.File // of the pipes
 	err  error      // it is gone
-	path string     // of its journal, once that is there
+	// refused is why it could not begin. It begins while the run goes on, until that
+	// has something to announce.
+	refused error
+	path    string // of its journal, once that is there
 }
 
 // GuardianConfig says how a guardian is started.
@@ -113,32 +117,44 @@ func StartGuardian(cfg GuardianConfig) (*Guardian, error) {
 // would find them.
 var ErrJournal = errors.New("keep the journal")
 
-// Begin implements Guard.
+// Begin implements Guard. What comes of it, the next announcement tells.
 func (g *Guardian) Begin(f Found) error {
 	here, err := journal.Here(g.cfg.Machine.Root)
 	if err != nil {
 		return err
 	}
-	err = g.tell(word{Begin: &guardBegin{
+	begin := word{Begin: &guardBegin{
 		Header: journal.Header{
 			Version: journal.Version, Tool: g.cfg.Tool, Place: here, PID: os.Getpid(), Started: time.Now().UTC(), Keys: len(f.Host),
 		},
 		Found: f, Journal: g.cfg.Journal,
 		Root: here.Root, Entry: g.cfg.Machine.Entry, Drain: g.cfg.Machine.DrainEntry, Build: g.cfg.Machine.Build, UserNS: g.cfg.Machine.UserNS,
-	}})
-	for _, l := range journal.HostLines(f.Host) {
-		if err == nil {
-			err = g.tellPart(word{Host: l.Host})
+	}}
+	g.mu.Lock() // whoever has something to say waits for it
+	go func() {
+		defer g.mu.Unlock()
+		g.refused = g.limited(func() error { return g.begin(begin, journal.HostLines(f.Host)) })
+		if g.refused == nil {
+			g.path = g.cfg.Journal
 		}
-	}
+	}()
+	return nil
+}
+
+func (g *Guardian) begin(begin word, host []journal.Line) error {
+	err := g.conn.Send(begin)
 	if err == nil {
-		err = g.answer()
+		err = g.hear()
+	}
+	for _, l := range host {
+		if err == nil {
+			err = g.conn.Send(word{Host: l.Host})
+		}
 	}
 	if err != nil {
 		return err
 	}
-	g.path = g.cfg.Journal
-	return nil
+	return g.hear()
 }
 
 // Child implements Guard.
@@ -154,6 +170,9 @@ func (g *Guardian) Confirm(keys []sysctl.Key) {
 
 // End implements Guard. Where the guardian is gone, its journal is ours to remove.
 func (g *Guardian) End(keep bool) error {
+	if g.unwilling() {
+		return nil // the run has been told why
+	}
 	err := g.tell(word{End: &guardEnd{Keep: keep}})
 	if g.gone() && g.path != "" && !keep {
 		err = errors.Join(err, journal.Remove(g.path))
@@ -169,6 +188,13 @@ func (g *Guardian) Close() {
 	late := time.AfterFunc(DefaultDeadline, func() { _ = g.cmd.Process.Kill() })
 	defer late.Stop()
 	_ = g.cmd.Wait() // how it ended has been noticed, or does not matter any more
+}
+
+// unwilling tells that it is there, and could not begin.
+func (g *Guardian) unwilling() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refused != nil && g.err == nil
 }
 
 func (g *Guardian) gone() bool {
@@ -197,12 +223,6 @@ func (g *Guardian) tellPart(w word) error {
 	return g.limited(func() error { return g.conn.Send(w) })
 }
 
-func (g *Guardian) answer() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.limited(g.hear)
-}
-
 // failed is an answer: the guardian is there, but could not do it.
 type failed struct{ error }
 
@@ -219,8 +239,8 @@ func (g *Guardian) hear() error {
 // limited does what needs the guardian under the deadline. One that does not
 // answer is ended: what it was told is all on record.
 func (g *Guardian) limited(do func() error) error {
-	if g.err != nil {
-		return g.err
+	if err := cmp.Or(g.err, g.refused); err != nil {
+		return err
 	}
 	late := time.AfterFunc(DefaultDeadline, func() { _ = g.cmd.Process.Kill() })
 	err := do()

@@ -36,6 +36,10 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.announce(Announcement{}); err != nil { // nothing yet: is the guard ready?
+		abandonAll(started)
+		return nil, err
+	}
 	r.reportDevices(started[1].client, started[0].client)
 	w := started[0].client
 	r.writerBase = started[0].base
