@@ -53,7 +53,7 @@ func init() {
 }
 
 // becomeFiltered installs the filter, hands over the descriptor to be asked through,
-// and becomes the tool, with a lock of its own: nothing else sees its tree. Its
+// and becomes the tool, with a lock and a journal of its own: nothing else sees its tree. Its
 // arguments are the calls' numbers, and a command line. The tool must be the static
 // one: a fault of the dynamic linker's would be no finding.
 func becomeFiltered() error {
@@ -61,10 +61,8 @@ func becomeFiltered() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	for _, dir := range []string{"/run/lock", "/run"} { // as in parent.Lock
-		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err == nil {
-			break
-		}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		return err
 	}
 	var numbers []uint32
 	for n := range strings.SplitSeq(os.Args[1], ",") {
