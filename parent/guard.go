@@ -18,7 +18,8 @@ type Guard interface {
 	Begin(Found) error
 	// Child names a process that is going to write.
 	Child(pid int)
-	// Announce returns when it is on record what is going to be written.
+	// Announce returns when it is on record what is going to be written; or will be,
+	// whatever becomes of the run, where all of it is known.
 	Announce(Announcement) error
 	// Confirm says that a confirmed cause changes these keys of the host.
 	Confirm(keys []sysctl.Key)
@@ -43,6 +44,14 @@ type Announcement struct {
 	// Items are keys of which the child chooses the values, Writes are exact.
 	Items  []protocol.Item `json:"items,omitempty"`
 	Writes []Exact         `json:"writes,omitempty"`
+
+	// Again is the keys of items as they were last announced.
+	Again []protocol.Bytes `json:"again,omitempty"`
+
+	// Ahead tells that they are not under way yet, Known that none of the values is
+	// new. Then nothing need be put on record before they are made.
+	Ahead bool `json:"ahead,omitempty"`
+	Known bool `json:"known,omitempty"`
 
 	// What has been learnt since the last one: what keys made of values, and which
 	// keys of the host move by themselves.
@@ -110,10 +119,11 @@ func (r *run) announce(a Announcement) error {
 		}
 	}
 	r.readBack = nil
-	for _, w := range a.values() {
-		for _, v := range w.Values {
-			r.told[Exact{Key: w.Key, Value: v}] = true
+	if a.Known = len(a.Items)+len(a.Writes) > 0 && !r.tells(a); a.Known {
+		for _, it := range a.Items {
+			a.Again = append(a.Again, it.Key)
 		}
+		a.Items = nil
 	}
 	if err := r.o.Guard.Announce(a); err != nil && !r.aborted {
 		return fmt.Errorf("announce writes: %w", err)
@@ -165,6 +175,31 @@ func (r *run) announceRequest(req protocol.Request) error {
 		}
 	}
 	return nil
+}
+
+// tells takes note of an announcement's values, and whether one of them is new.
+func (r *run) tells(a Announcement) (news bool) {
+	for _, w := range a.values() {
+		for _, v := range w.Values {
+			x := Exact{Key: w.Key, Value: v}
+			news = news || !r.told[x]
+			r.told[x] = true
+		}
+	}
+	return news
+}
+
+// announceAhead has a pass's values put on record all at once, so that its batches
+// need not wait for that.
+func (p *passState) announceAhead(batches [][]int) error {
+	if p.o.Guard == nil {
+		return nil
+	}
+	a := Announcement{By: p.writer, Ahead: true}
+	for _, index := range slices.Concat(batches...) {
+		a.Items = append(a.Items, p.item(p.plan[index], p.phase))
+	}
+	return p.announce(a)
 }
 
 // learn keeps what keys made of the values written to them, for the guard.

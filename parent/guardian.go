@@ -50,8 +50,8 @@ type GuardianConfig struct {
 	Machine LinuxConfig
 }
 
-// word is what a guardian is told: exactly one field is set. All but a child, and
-// parts of the host that are not the last, are answered with an ack.
+// word is what a guardian is told: exactly one field is set. All but a child, writes
+// that are known, and parts of the host that are not the last, are answered with an ack.
 type word struct {
 	Begin    *guardBegin   `json:"begin,omitempty"`
 	Host     *journal.Host `json:"host,omitempty"`
@@ -161,7 +161,12 @@ func (g *Guardian) begin(begin word, host []journal.Line) error {
 func (g *Guardian) Child(pid int) { _ = g.tellPart(word{Child: &pid}) } // the next announcement fails, too
 
 // Announce implements Guard.
-func (g *Guardian) Announce(a Announcement) error { return g.tell(word{Announce: &a}) }
+func (g *Guardian) Announce(a Announcement) error {
+	if a.Known { // what is in the pipe arrives, whatever becomes of us
+		return g.tellPart(word{Announce: &a})
+	}
+	return g.tell(word{Announce: &a})
+}
 
 // Confirm implements Guard.
 func (g *Guardian) Confirm(keys []sysctl.Key) {

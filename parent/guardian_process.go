@@ -27,12 +27,13 @@ type guardianProcess struct {
 	log   zerolog.Logger
 	begin *guardBegin
 	known journal.Journal
-	file  *journal.File // nil: it is kept in memory only
+	file  *journal.File            // nil: it is kept in memory only
+	items map[string]protocol.Item // by key, as they were last announced
 	// recent is the last announcements, newest last: what is under way, and what was before it.
 	recent   []Announcement
 	children children
-	done     bool // goodbye was said
-	err      error
+	done     bool  // goodbye was said
+	err      error // has not been said yet
 }
 
 const recentAnnouncements = 2
@@ -53,7 +54,7 @@ func GuardianMain(log zerolog.Logger) error {
 	err := g.listen()
 	switch {
 	case g.done:
-		return g.err
+		return nil
 	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		g.log.Error().Err(err).Msg("the guardian does not understand its run")
 	}
@@ -68,9 +69,10 @@ func (g *guardianProcess) listen() error {
 			return err
 		}
 		answered, err := g.take(w)
-		if !answered && err == nil {
-			continue
+		if g.err = errors.Join(g.err, err); !answered {
+			continue // what went wrong is said with the next answer
 		}
+		err, g.err = g.err, nil
 		a := ack{Failed: protocol.FromError(err)}
 		if err == nil {
 			a.Done = &protocol.Done{}
@@ -86,7 +88,7 @@ func (g *guardianProcess) listen() error {
 func (g *guardianProcess) take(w word) (answered bool, err error) {
 	switch {
 	case w.Begin != nil:
-		g.begin = w.Begin
+		g.begin, g.items = w.Begin, map[string]protocol.Item{}
 		if err := g.known.Add(journal.Line{Header: &w.Begin.Header}); err != nil {
 			return true, err
 		}
@@ -103,7 +105,7 @@ func (g *guardianProcess) take(w word) (answered bool, err error) {
 		g.children.add(*w.Child)
 		return false, nil
 	case w.Announce != nil:
-		return true, g.announced(w.Announce)
+		return !w.Announce.Known, g.announced(w.Announce)
 	case w.Confirm != nil:
 		return true, g.keep(journal.Line{Confirmed: w.Confirm})
 	default:
@@ -122,7 +124,16 @@ func (g *guardianProcess) create() (err error) {
 
 // announced keeps what was announced. The file has each value once.
 func (g *guardianProcess) announced(a *Announcement) error {
-	if g.recent = append(g.recent, *a); len(g.recent) > recentAnnouncements {
+	for _, it := range a.Items {
+		g.items[string(it.Key)] = it
+	}
+	for _, k := range a.Again {
+		a.Items = append(a.Items, g.items[string(k)])
+	}
+	if !a.Ahead && len(a.Items)+len(a.Writes) > 0 {
+		g.recent = append(g.recent, *a)
+	}
+	if len(g.recent) > recentAnnouncements {
 		g.recent = g.recent[1:]
 	}
 	if len(a.Restless) > 0 {

@@ -135,6 +135,9 @@ func (g *guardianProcess) calm(p *PutBack) (bool, error) {
 // lookInto finds out which of the changes that nothing explains are ours: once, by
 // making the last announced writes again. What moves then is.
 func (g *guardianProcess) lookInto(ctx context.Context, p *PutBack) error {
+	if len(g.recent) == 0 {
+		return nil // nothing was under way
+	}
 	if calm, err := g.calm(p); err != nil || !calm {
 		return err
 	}

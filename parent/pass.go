@@ -34,6 +34,9 @@ func (r *run) newState() *passState {
 
 // perturbAll has batches written, and looks after each.
 func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) error {
+	if err := p.announceAhead(batches); err != nil {
+		return err
+	}
 	for i, batch := range batches {
 		if err := stopped(ctx); err != nil {
 			return err
