@@ -120,7 +120,10 @@ func startTool(t *testing.T, entry, event string, args ...string) *toolRun {
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _, _ = r.cmd.Process.Kill(), r.cmd.Wait() }) // where the test has not waited for its end
+	t.Cleanup(func() { // where the test has not waited for its end, nor for the guardian's
+		_, _ = r.cmd.Process.Kill(), r.cmd.Wait()
+		awaitGone(t, r.mark)
+	})
 	r.await(t, event)
 	return r
 }
