@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// Package debug/elf is not made for files that want to do harm (its documentation
+// The package debug/elf is not made for files that want to do harm (its documentation
 // says so): it makes a string of the name of each section and symbol, and each of
 // millions may be as long as the table of names. Here names are only compared, and
 // what is returned is a part of the file. Modules are of 64 bits, little-endian.
