@@ -66,12 +66,12 @@ func (c *client) makeDevices(d Devices) error {
 }
 
 // Which children have devices? A writer of a pass, the control namespace and those
-// that are compared with it: always, but where the keys of lo stand for those of all
-// devices (a leak that needs another device as well is not seen there). The sibling:
-// while keys of devices are written, since its sweeps cost most. The children of a
-// replay: if that writes keys of devices, or the pass is just writing some. A leak
-// that needs devices although no key of theirs is written does not come again in its
-// batch's replays; it is late then, and the history of a first pass has such keys.
+// that are compared with it, and the sibling: always, but where the keys of lo stand for
+// those of all devices (a leak that needs another device as well is not seen there). To
+// exchange the sibling would cost more than its longer sweeps. The children of a replay:
+// if that writes keys of devices, or the pass is just writing some. A leak that needs
+// devices although no key of theirs is written does not come again in its batch's
+// replays; it is late then, and the history of a first pass has such keys.
 
 // loopback is the device that every namespace has.
 const loopback = "lo"
@@ -97,18 +97,20 @@ func (r *run) startWriter(ctx context.Context) (*client, error) {
 	return r.start(ctx, r.writer.role())
 }
 
-// meet exchanges the sibling if it is not the one for writes of these keys.
+// meet prepares for writes of these keys.
 func (r *run) meet(ctx context.Context, batch []int) error {
-	devices := r.o.Devices.wanted() && slices.ContainsFunc(batch, func(i int) bool {
+	r.devices = r.o.Devices.wanted() && slices.ContainsFunc(batch, func(i int) bool {
 		name, _ := r.plan[i].entry.Key.Device()
 		return name != "" && (name != loopback || r.devices && !r.bare()) // lo is among the others
 	})
-	if devices == r.devices {
+	if (r.sibling.made != nil) == r.furnished() {
 		return nil
 	}
-	r.devices = devices
 	return r.renewSibling(ctx)
 }
+
+// furnished tells that the sibling has devices.
+func (r *run) furnished() bool { return r.o.Devices.wanted() && !r.bare() }
 
 // onDevices tells that some of the writes are to keys of devices that are made.
 func onDevices(ws []write) bool {

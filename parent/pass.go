@@ -64,7 +64,7 @@ func (p *passState) close(ctx context.Context, w *client) error {
 			return err
 		}
 	}
-	if err := p.dismissAll(); err != nil {
+	if err := p.dismiss(); err != nil {
 		return err
 	}
 	p.strayedIn()
@@ -123,10 +123,13 @@ func (p *passState) latches(ctx context.Context, latches []int) error {
 }
 
 func (p *passState) latch(ctx context.Context, index int) error {
-	if err := p.meet(ctx, []int{index}); err != nil {
-		return err
+	devices := onDevice(p.plan[index].entry.Key)
+	if devices { // otherwise, too, the sibling may have some
+		if err := p.meet(ctx, []int{index}); err != nil {
+			return err
+		}
 	}
-	back := p.having(onDevices([]write{{key: p.plan[index].entry.Key}}))
+	back := p.having(devices)
 	w, err := p.start(ctx, p.writer.role())
 	back()
 	if err != nil {

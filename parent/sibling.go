@@ -10,7 +10,9 @@ import (
 
 // renewSibling replaces the sibling: it is never written.
 func (r *run) renewSibling(ctx context.Context) error {
+	back := r.having(r.furnished())
 	s, err := r.startSurveyed(context.WithoutCancel(ctx), RoleSibling)
+	back()
 	if err != nil {
 		return err
 	}
