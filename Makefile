@@ -82,8 +82,8 @@ bench: build ## measure survey, sweep, writes, whole runs and vm (root)
 	.cache/bench $(ARGS)
 
 # STORM: what is hit how often, and the runs' own flags; SQUALL is a short one, for CI.
-STORM  ?= -- --devices none --include net/leaky/same_key --include net/leaky/same_key_host --include net/leaky/cross
-SQUALL := -parent 6 -child 2 -guardian 2 -both 2 -signal 2 -- --devices none --include net/leaky/same_key --include net/leaky/same_key_host
+STORM  ?= -includes net/leaky/same_key,net/leaky/same_key_host,net/leaky/cross -- --devices none
+SQUALL := -parent 6 -child 2 -guardian 2 -both 2 -signal 2 $(STORM)
 .PHONY: storm
 storm: build machines ## kill runs at random moments in machines, and see that the host is put back
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.build=$(COMMIT)' -o .cache/storm ./internal/storm

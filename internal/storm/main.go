@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type options struct {
 	binary, guest, kernel, module string
 	times                         map[order.Kind]*int
 	machines                      int
+	includes                      string
 	seed                          uint64
 	timeout                       time.Duration
 }
@@ -44,6 +46,7 @@ func main() {
 	for kind, n := range map[order.Kind]int{order.Parent: 1000, order.Child: 200, order.Guardian: 200, order.Both: 100, order.Signal: 200} {
 		o.times[kind] = flag.Int(string(kind), n, "how many runs are hit like that")
 	}
+	flag.StringVar(&o.includes, "includes", "net/leaky/same_key", "keys to be written, separated by commas: in each run those of one GLOB")
 	flag.IntVar(&o.machines, "machines", 2, "machines at a time")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix()), "what draws the moments")
 	flag.DurationVar(&o.timeout, "timeout", 24*time.Hour, "longest time for it all")
@@ -73,7 +76,7 @@ func (o options) storm(ctx context.Context) (*tally, error) {
 	var machines sync.WaitGroup
 	for i := range o.machines {
 		machines.Go(func() {
-			share := order.Order{Seed: o.seed + uint64(i), Times: map[order.Kind]int{}, Arguments: flag.Args()}
+			share := order.Order{Seed: o.seed + uint64(i), Times: map[order.Kind]int{}, Includes: strings.Split(o.includes, ","), Arguments: flag.Args()}
 			for kind, n := range o.times {
 				share.Times[kind] = (*n + o.machines - 1 - i) / o.machines
 			}

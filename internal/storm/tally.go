@@ -21,7 +21,7 @@ func (t *tally) add(r order.Round) {
 	defer t.mu.Unlock()
 	if len(r.Wrong) > 0 {
 		t.wrong++
-		fmt.Printf("WRONG %s in phase %s, %d ms after the start, seed %d: %s\n%s\n", r.Kind, r.Phase, r.AfterMS, r.Seed, strings.Join(r.Wrong, "; "), r.Log)
+		fmt.Printf("WRONG %s of a run of %s in phase %s, %d ms after the start, seed %d: %s\n%s\n", r.Kind, r.Include, r.Phase, r.AfterMS, r.Seed, strings.Join(r.Wrong, "; "), r.Log)
 	}
 	if !r.Missed {
 		t.rounds[r.Kind] = append(t.rounds[r.Kind], r)

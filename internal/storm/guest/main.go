@@ -53,12 +53,14 @@ func obey(tell func(order.Round) error) error {
 	if err != nil {
 		return err
 	}
-	s := &storm{host: h, rng: rand.New(rand.NewPCG(o.Seed, 0)), args: o.Arguments}
-	calm := s.round(order.Nothing)
-	if err := tell(calm); err != nil || len(calm.Wrong) > 0 {
-		return err
+	s := &storm{host: h, rng: rand.New(rand.NewPCG(o.Seed, 0)), args: o.Arguments, longest: map[string]int64{}}
+	for _, include := range o.Includes {
+		calm := s.round(order.Nothing, include)
+		if err := tell(calm); err != nil || len(calm.Wrong) > 0 {
+			return err
+		}
+		s.longest[include] = calm.TookMS
 	}
-	s.longest = calm.TookMS
 	var todo []order.Kind
 	for _, k := range order.Kinds() {
 		for range o.Times[k] {
@@ -67,7 +69,7 @@ func obey(tell func(order.Round) error) error {
 	}
 	s.rng.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
 	for misses := 0; len(todo) > 0 && misses < 100; {
-		r := s.round(todo[0])
+		r := s.round(todo[0], o.Includes[s.rng.IntN(len(o.Includes))])
 		if r.Missed {
 			misses++
 		} else {

@@ -27,17 +27,18 @@ type storm struct {
 	host    *host
 	rng     *rand.Rand
 	args    []string
-	longest int64 // what a run takes without a fault, in ms
+	longest map[string]int64 // what a run takes without a fault, by what it writes, in ms
 }
 
 // round does one run, hits it at some moment, and looks at what is left.
-func (s *storm) round(kind order.Kind) order.Round {
-	r := order.Round{Kind: kind, Seed: uint64(s.rng.Uint32()) + 1}
-	if s.longest > 0 {
-		r.AfterMS = s.rng.Int64N(s.longest)
+func (s *storm) round(kind order.Kind, include string) order.Round {
+	r := order.Round{Kind: kind, Seed: uint64(s.rng.Uint32()) + 1, Include: include}
+	if longest := s.longest[include]; longest > 0 {
+		r.AfterMS = s.rng.Int64N(longest)
 	}
 	began := time.Now()
-	p, err := start(append([]string{"run", "--json", "--log-format", "json", "--log-level", "debug", "--seed", strconv.FormatUint(r.Seed, 10)}, s.args...), reportFile, logFile)
+	args := []string{"run", "--json", "--log-format", "json", "--log-level", "debug", "--seed", strconv.FormatUint(r.Seed, 10), "--include", include}
+	p, err := start(append(args, s.args...), reportFile, logFile)
 	if err != nil {
 		r.Wrong = append(r.Wrong, err.Error())
 		return r

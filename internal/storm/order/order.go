@@ -31,6 +31,9 @@ type Order struct {
 	Seed uint64 `json:"seed"`
 	// Times is how often what is to be done.
 	Times map[Kind]int `json:"times"`
+	// Includes are what a run may write, one of them drawn for each. Keys that leak
+	// make a run longer the more of them there are.
+	Includes []string `json:"includes"`
 	// Arguments are those of each run.
 	Arguments []string `json:"arguments"`
 }
@@ -39,6 +42,8 @@ type Order struct {
 type Round struct {
 	Kind Kind   `json:"kind"`
 	Seed uint64 `json:"seed"`
+	// Include is what the run was to write.
+	Include string `json:"include"`
 	// Phase is the last one that the run had logged when it was hit.
 	Phase string `json:"phase"`
 	// AfterMS is the moment, TookMS how long it was until no process of the run was
