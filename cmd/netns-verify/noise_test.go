@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"github.com/moby/sys/reexec"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/perturb"
@@ -24,18 +28,21 @@ import (
 )
 
 // The test namespace that is taken as host is a process of its own: noiseHost
-// lives in it, writes random values to it, and runs the tool beside.
+// lives in it, makes the noise, and runs the tool beside.
 const (
 	noiseHost = "test-noise-host"
 	toolEntry = "test-tool"
+	// noiseContainer is a namespace that comes and goes beside it.
+	noiseContainer = "test-noise-container"
 )
 
 func init() {
 	reexec.Register(noiseHost, noiseMain)
+	reexec.Register(noiseContainer, containerMain)
 	reexec.Register(toolEntry, func() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) })
 }
 
-// noiseRunsVariable is how many runs are made beside each rate of noise;
+// noiseRunsVariable is how many runs are made beside each kind of noise;
 // noiseLogVariable is a directory for their logs, where they are wanted.
 const (
 	noiseRunsVariable = "NETNS_VERIFY_NOISE_RUNS"
@@ -44,10 +51,11 @@ const (
 
 // noiseResult is what the noise host found out about the runs beside it.
 type noiseResult struct {
-	Runs, Writes, Keys int
-	Leaks              []report.Leak
-	Unconfirmed        int
-	Replays            []int // of each run
+	Runs, Writes, Keys  int
+	Devices, Namespaces int // that came and went
+	Leaks               []report.Leak
+	Unconfirmed         int
+	Replays             []int // of each run
 	// Later is the unconfirmed effects that were not seen on the host.
 	Later []report.Effect
 	// Missed is the runs that saw none of the foreign changes; Overwritten the
@@ -57,8 +65,20 @@ type noiseResult struct {
 	Statuses    map[int]int
 }
 
-// TestForeignWrites: beside another program that writes sysctls of the host,
-// no leak is reported that isn't one, and its values are left alone.
+// noises is what goes on beside the runs: writers, by how many writes each makes in a
+// second, and perhaps devices and namespaces that come and go all the time.
+var noises = []struct {
+	name  string
+	rates string
+	churn bool
+}{
+	{"10 a second", "10", false},
+	{"200 a second", "200", false},
+	{"10 and 200 a second, devices and namespaces", "10,200", true},
+}
+
+// TestForeignWrites: beside other programs that write sysctls of the host,
+// no leak is reported that isn't one, and their values are left alone.
 func TestForeignWrites(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
@@ -66,11 +86,11 @@ func TestForeignWrites(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv(noiseRunsVariable)); err == nil {
 		runs = n
 	}
-	for _, rate := range []int{10, 200} {
-		t.Run(fmt.Sprintf("%d a second", rate), func(t *testing.T) {
+	for _, n := range noises {
+		t.Run(n.name, func(t *testing.T) {
 			runtime.LockOSThread() // the host ends with the thread that starts it (Pdeathsig)
 			defer runtime.UnlockOSThread()
-			cmd := reexec.Command(noiseHost, strconv.Itoa(rate), strconv.Itoa(runs))
+			cmd := reexec.Command(noiseHost, n.rates, strconv.Itoa(runs), strconv.FormatBool(n.churn))
 			cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
@@ -81,8 +101,8 @@ func TestForeignWrites(t *testing.T) {
 			if err := json.Unmarshal(out, &r); err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%d runs, exit statuses %v, beside %d foreign writes to %d keys: %d leaks, %d unconfirmed, %d overwritten; replays %v",
-				r.Runs, r.Statuses, r.Writes, r.Keys, len(r.Leaks), r.Unconfirmed, len(r.Overwritten), r.Replays)
+			t.Logf("%d runs, exit statuses %v, beside %d foreign writes to %d keys, %d devices and %d namespaces: %d leaks, %d unconfirmed, %d overwritten; replays %v",
+				r.Runs, r.Statuses, r.Writes, r.Keys, r.Devices, r.Namespaces, len(r.Leaks), r.Unconfirmed, len(r.Overwritten), r.Replays)
 			for _, e := range r.Later {
 				t.Logf("unconfirmed, %s: %s: %s", e.Observer, e.Key, e.Why)
 			}
@@ -96,17 +116,16 @@ func TestForeignWrites(t *testing.T) {
 			if r.Missed > 0 {
 				t.Errorf("%d runs list none of the foreign changes", r.Missed)
 			}
-			if r.Runs != runs || r.Writes == 0 {
-				t.Errorf("%d runs of %d beside %d writes", r.Runs, runs, r.Writes)
+			if r.Runs != runs || r.Writes == 0 || n.churn && (r.Devices == 0 || r.Namespaces == 0) {
+				t.Errorf("%d runs of %d beside %d writes, %d devices, %d namespaces", r.Runs, runs, r.Writes, r.Devices, r.Namespaces)
 			}
 		})
 	}
 }
 
 func noiseMain() {
-	rate, _ := strconv.Atoi(os.Args[1])
 	runs, _ := strconv.Atoi(os.Args[2])
-	r, err := makeNoise(rate, runs)
+	r, err := makeNoise(strings.Split(os.Args[1], ","), runs, os.Args[3] == "true")
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(r)
 	}
@@ -117,79 +136,167 @@ func noiseMain() {
 	os.Exit(0)
 }
 
-func makeNoise(rate, runs int) (r noiseResult, err error) {
+// makeNoise makes all of it while the tool runs again and again.
+func makeNoise(rates []string, runs int, churn bool) (r noiseResult, err error) {
 	r.Statuses = map[int]int{}
 	tree := sysctl.NewProc(sysctl.ProcRoot)
 	values, err := lonelyKeys(tree)
 	if err != nil {
 		return r, err
 	}
-	keys := make([]sysctl.Key, 0, len(values))
-	last := map[sysctl.Key]string{}
-	for k, v := range values {
-		keys = append(keys, k)
-		last[k] = v[0]
-	}
-	slices.Sort(keys)
-	r.Keys = len(keys)
-
-	check := func(k sysctl.Key) {
-		if got := tree.Read(k); got.Value != last[k] {
-			r.Overwritten = append(r.Overwritten, fmt.Sprintf("%s: %q, was left as %q", k, got.Value, last[k]))
-			last[k] = got.Value
+	r.Keys = len(values)
+	var noisy []func(context.Context) error
+	writers := make([]*noiseWriter, len(rates))
+	for i, k := range slices.Sorted(maps.Keys(values)) {
+		w := &writers[i%len(rates)]
+		if *w == nil {
+			rate, _ := strconv.Atoi(rates[i])
+			*w = &noiseWriter{tree: tree, values: values, last: map[sysctl.Key]string{}, rate: rate, rng: rand.New(rand.NewPCG(1, uint64(rate)))}
+			noisy = append(noisy, (*w).write)
 		}
+		(*w).keys = append((*w).keys, k)
+		(*w).last[k] = values[k][0]
 	}
-	rng := rand.New(rand.NewPCG(1, uint64(rate)))
-	tick := time.NewTicker(time.Second / time.Duration(rate))
-	defer tick.Stop()
+	if churn {
+		noisy = append(noisy,
+			func(ctx context.Context) error { return comeAndGo(ctx, &r.Devices, oneDevice) },
+			func(ctx context.Context) error { return comeAndGo(ctx, &r.Namespaces, oneNamespace) })
+	}
 	for range runs {
-		type ended struct {
-			rep    report.Report
-			status int
-			err    error
+		ctx, silence := context.WithCancel(context.Background())
+		errs := make(chan error, len(noisy))
+		for _, n := range noisy {
+			go func() { errs <- n(ctx) }()
 		}
-		done := make(chan ended, 1)
-		go func() {
-			rep, status, err := runTool()
-			done <- ended{rep, status, err}
-		}()
-		for running := true; running; {
-			select {
-			case <-tick.C:
-				k := keys[rng.IntN(len(keys))]
-				check(k)
-				others := slices.DeleteFunc(slices.Clone(values[k]), func(v string) bool { return v == last[k] })
-				v := others[rng.IntN(len(others))]
-				if err := tree.Write(k, v); err != nil {
-					return r, err
-				}
-				last[k] = tree.Read(k).Value
-				r.Writes++
-			case e := <-done:
-				if e.err != nil {
-					return r, e.err
-				}
-				r.Runs++
-				r.Statuses[e.status]++
-				r.Replays = append(r.Replays, e.rep.Run.Replays)
-				r.Leaks = append(r.Leaks, e.rep.Leaks...)
-				r.Unconfirmed += len(e.rep.Unconfirmed)
-				for _, u := range e.rep.Unconfirmed {
-					if u.Observer != report.ObserverHost {
-						r.Later = append(r.Later, u)
-					}
-				}
-				if len(e.rep.Unconfirmed) == 0 {
-					r.Missed++
-				}
-				running = false
+		rep, status, err := runTool()
+		silence()
+		for range noisy {
+			err = errors.Join(err, <-errs)
+		}
+		if err != nil {
+			return r, err
+		}
+		r.Runs++
+		r.Statuses[status]++
+		r.Replays = append(r.Replays, rep.Run.Replays)
+		r.Leaks = append(r.Leaks, rep.Leaks...)
+		r.Unconfirmed += len(rep.Unconfirmed)
+		for _, u := range rep.Unconfirmed {
+			if u.Observer != report.ObserverHost {
+				r.Later = append(r.Later, u)
 			}
 		}
-		for _, k := range keys {
-			check(k)
+		if len(rep.Unconfirmed) == 0 {
+			r.Missed++
+		}
+		for _, w := range writers {
+			w.checkAll()
 		}
 	}
+	for _, w := range writers {
+		r.Writes += w.writes
+		r.Overwritten = append(r.Overwritten, w.overwritten...)
+	}
 	return r, nil
+}
+
+// noiseWriter writes random values to keys of its own.
+type noiseWriter struct {
+	tree        *sysctl.Proc
+	keys        []sysctl.Key
+	values      map[sysctl.Key][]string
+	last        map[sysctl.Key]string
+	rate        int // in a second
+	rng         *rand.Rand
+	writes      int
+	overwritten []string
+}
+
+func (w *noiseWriter) write(ctx context.Context) error {
+	tick := time.NewTicker(time.Second / time.Duration(w.rate))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		k := w.keys[w.rng.IntN(len(w.keys))]
+		w.check(k)
+		others := slices.DeleteFunc(slices.Clone(w.values[k]), func(v string) bool { return v == w.last[k] })
+		if err := w.tree.Write(k, others[w.rng.IntN(len(others))]); err != nil {
+			return err
+		}
+		w.last[k] = w.tree.Read(k).Value
+		w.writes++
+	}
+}
+
+func (w *noiseWriter) check(k sysctl.Key) {
+	if got := w.tree.Read(k); got.Value != w.last[k] {
+		w.overwritten = append(w.overwritten, fmt.Sprintf("%s: %q, was left as %q", k, got.Value, w.last[k]))
+		w.last[k] = got.Value
+	}
+}
+
+func (w *noiseWriter) checkAll() {
+	for _, k := range w.keys {
+		w.check(k)
+	}
+}
+
+// stay is how long a device or a namespace is there, and how long it is gone.
+const stay = 50 * time.Millisecond
+
+// comeAndGo makes one after another until the end, and ends each.
+func comeAndGo(ctx context.Context, n *int, one func(n int) (end func() error, err error)) error {
+	for ; ctx.Err() == nil; *n++ {
+		end, err := one(*n)
+		if err != nil {
+			return err
+		}
+		time.Sleep(stay)
+		if err := end(); err != nil {
+			return err
+		}
+		time.Sleep(stay)
+	}
+	return nil
+}
+
+// oneDevice makes a pair of devices on the host, of ever other names.
+func oneDevice(n int) (end func() error, err error) {
+	a := netlink.NewLinkAttrs()
+	a.Name = fmt.Sprintf("noise%d", n%7)
+	pair := &netlink.Veth{LinkAttrs: a, PeerName: a.Name + "p"}
+	return func() error { return netlink.LinkDel(pair) }, netlink.LinkAdd(pair)
+}
+
+// oneNamespace starts what a container would be: a process in namespaces of its own
+// that writes its sysctls.
+func oneNamespace(int) (end func() error, err error) {
+	cmd := reexec.Command(noiseContainer)
+	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
+	cmd.SysProcAttr.Pdeathsig = 0 // the thread that starts it may end; its stdin tells it
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		cmd.Stderr = os.Stderr
+		err = cmd.Start()
+	}
+	return func() error { return errors.Join(stdin.Close(), cmd.Wait()) }, err
+}
+
+// containerMain gives values of its namespace other values, until its stdin ends.
+func containerMain() {
+	tree := sysctl.NewProc(sysctl.ProcRoot)
+	for k, v := range map[sysctl.Key]string{"net/core/somaxconn": "128", "net/ipv4/ip_forward": "1", "net/ipv4/ip_local_port_range": "20000 30000", "net/ipv6/conf/all/forwarding": "1"} {
+		if err := tree.Write(k, v); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
 }
 
 // lonelyKeys is the keys whose writing moves no other key, each with values
