@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -143,7 +144,28 @@ func TestSecrets(t *testing.T) {
 			if !strings.Contains(stdout, "secret:") {
 				t.Errorf("no digest stands for a secret:\n%s", stdout)
 			}
+			for k := range secretValues {
+				if tt.status == report.ExitLeak && !strings.Contains(stdout, path.Base(string(k))) {
+					t.Errorf("the leak of %s is not told:\n%s", k, stdout)
+				}
+			}
 		})
+	}
+}
+
+// TestShowSecrets: they do, where that is asked for. Both leak.
+func TestShowSecrets(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	status, stdout, stderr := cli(t, "run", "--json", "--show-secrets", "--root", secretTree(t))
+	r := decode(t, stdout)
+	if status != report.ExitLeak || len(r.Leaks) != len(secretValues) {
+		t.Errorf("exit status %d, leaks %+v: %s", status, r.Leaks, stderr)
+	}
+	for k, v := range secretValues {
+		if !strings.Contains(stdout, v) {
+			t.Errorf("%s of %s is not in\n%s", v, k, stdout)
+		}
 	}
 }
 

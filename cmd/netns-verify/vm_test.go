@@ -18,7 +18,9 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/guest"
 	"github.com/netns-verify/netns-verify/internal/kernel"
+	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/testenv"
 )
 
@@ -240,6 +242,22 @@ func TestVMFaults(t *testing.T) {
 				t.Errorf("log:\n%s", stderr)
 			}
 		})
+	}
+}
+
+// What not everybody may read comes out of a machine only if asked for.
+func TestVMSecrets(t *testing.T) {
+	kernel := bare(t)
+	inGuest(t, realGuest(t))
+	nothingLeft(t)
+	written := perturb.Candidates(perturb.Subject{Key: "net/ipv4/tcp_fastopen_key", Mode: 0o600,
+		State: sysctl.State{Value: "00000000-00000000-00000000-00000000"}}, perturb.Facts{})[0]
+	for _, shown := range []bool{false, true} {
+		status, stdout, stderr := cli(t, "vm", "--kernel", kernel, "--accel", "tcg", "--thorough=false", "--write-host=false", "--descriptors=false", "--devices", "none",
+			"--json", "--log-level", "trace", "--include", "net/ipv4/tcp_fastopen_key", "--reboots", "0", fmt.Sprintf("--show-secrets=%v", shown))
+		if status != report.ExitClean || strings.Contains(stdout+stderr, written) != shown || strings.Contains(stdout, "secret:") == shown {
+			t.Errorf("shown %v: exit status %d, %s: %s\n%s", shown, status, written, stdout, stderr)
+		}
 	}
 }
 
