@@ -2,14 +2,18 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/testenv"
 )
 
@@ -31,49 +35,109 @@ const faultsVariable = "NETNS_VERIFY_FAULTS"
 // someFaults is how many calls of a kind fail then.
 const someFaults = 4
 
+// faultyHost is a host of runs with faults.
+type faultyHost struct {
+	name  string
+	whole int // the exit status without a fault
+	most  int // faults of a kind of call; 0: every call
+	// make makes one and returns what it adds to the command line. The tool is to be
+	// started by the same thread. off is how it is not as it was.
+	make func(t *testing.T) (args []string, off func() string)
+}
+
+// faultyHosts is a tree of files, where everything leaks, so that the parent gets to do
+// all it can, and a network namespace, of which each sweep reads hundreds of keys alike.
+var faultyHosts = []faultyHost{
+	{"tree", report.ExitLeak, 0, func(t *testing.T) ([]string, func() string) {
+		root := sharedTree(t, 1)
+		before := readTree(t, root)
+		return []string{"--root", root}, func() string {
+			if after := readTree(t, root); after != before {
+				return "the host was " + before + "and is " + after
+			}
+			return ""
+		}
+	}},
+	{"namespace", report.ExitClean, 300, func(t *testing.T) ([]string, func() string) {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Fatal(err)
+		}
+		host, err := sysctl.NewSweeper(sysctl.NewProc(sysctl.ProcRoot))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = host.Close() })
+		return []string{"--devices", "none", "--include", "net/core/**", "--include", "net/ipv4/conf/**"}, func() string {
+			if changes, err := host.Sweep(); err != nil || len(changes) > 0 {
+				return fmt.Sprintf("the host has changed: %v, %v", changes, err)
+			}
+			return ""
+		}
+	}},
+}
+
 // TestInjectedFaults: whatever the kernel refuses the parent, once: the run ends, with
-// a report or a reason, the host is as it was, and nothing is left behind. The host is
-// a tree of files, where everything leaks, so that the parent gets to do all it can.
+// a report or a reason, the host is as it was, and nothing is left behind.
 func TestInjectedFaults(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
 	if os.Getuid() != 0 {
 		t.Skip("only root can make what is around it")
 	}
-	sites, faults := 0, 0
-	for _, c := range everyCall {
-		most := 0
-		for i, errno := range c.errnos {
-			whole := injected(t, fault{c, errno, 0})
-			if whole.status != report.ExitLeak || whole.calls == 0 {
-				t.Fatalf("without a fault: exit status %d, %d calls to %s: %s", whole.status, whole.calls, c.name, whole.stderr)
+	for _, h := range faultyHosts {
+		t.Run(h.name, func(t *testing.T) {
+			sites, faults := 0, 0
+			for _, c := range everyCall {
+				calls := 0
+				for i, errno := range c.errnos {
+					whole := h.injected(t, fault{c, errno, 0})
+					if whole.status != h.whole || whole.calls == 0 && c.name != "fsync" {
+						t.Fatalf("without a fault: exit status %d, %d calls to %s: %s", whole.status, whole.calls, c.name, whole.stderr)
+					}
+					most := h.most
+					if os.Getenv(faultsVariable) == "" {
+						most = someFaults
+					}
+					step := 1
+					if most > 0 {
+						step = max(1, whole.calls/most)
+					}
+					for at := 1 + i*step/len(c.errnos); at <= whole.calls; at += step {
+						faults++
+						f := fault{c, errno, at}
+						t.Run(f.String(), func(t *testing.T) {
+							t.Parallel()
+							h.injected(t, f)
+						})
+					}
+					calls = max(calls, whole.calls)
+				}
+				sites += calls
+				t.Logf("%s: %d calls", c.name, calls)
 			}
-			step := 1
-			if os.Getenv(faultsVariable) == "" {
-				step = max(1, whole.calls/someFaults)
-			}
-			for at := 1 + i*step/len(c.errnos); at <= whole.calls; at += step {
-				faults++
-				f := fault{c, errno, at}
-				t.Run(f.String(), func(t *testing.T) {
-					t.Parallel()
-					injected(t, f)
-				})
-			}
-			most = max(most, whole.calls)
-		}
-		sites += most
-		t.Logf("%s: %d calls", c.name, most)
+			t.Logf("%d sites, %d faults", sites, faults)
+		})
 	}
-	t.Logf("%d sites, %d faults", sites, faults)
 }
 
-// injected does one run with a fault and looks at what is left of it.
-func injected(t *testing.T, f fault) faulted {
-	root, out, mark := sharedTree(t, 1), t.TempDir(), rand.Text()
-	before := readTree(t, root)
+// injected does one run with a fault, on a thread of its own, and looks at what is left of it.
+func (h faultyHost) injected(t *testing.T, f fault) (r faulted) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // to the end: its namespace may be another one by then
+		r = h.onThread(t, f)
+	}()
+	<-done
+	return r
+}
+
+func (h faultyHost) onThread(t *testing.T, f fault) faulted {
+	args, off := h.make(t)
+	out, mark := t.TempDir(), rand.Text()
 	file := filepath.Join(out, "report")
-	r := withFault(t, f, mark, "run", "--json", "--root", root, "--settle", "20ms", "--output", file)
+	r := withFault(t, f, mark, append([]string{"run", "--json", "--settle", "20ms", "--output", file}, args...)...)
 	complain := func(what string) {
 		t.Helper()
 		t.Errorf("%v: %s: exit status %d: %.3000s", f, what, r.status, r.stderr)
@@ -86,13 +150,13 @@ func injected(t *testing.T, f fault) faulted {
 			complain(word)
 		}
 	}
-	if after := readTree(t, root); after != before {
-		complain("the host was " + before + "and is " + after)
+	if what := off(); what != "" {
+		complain(what)
 	}
 	awaitGone(t, mark)
 	files, err := os.ReadDir(out)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	text, _ := os.ReadFile(file) // there need not be one
 	switch {
@@ -101,14 +165,15 @@ func injected(t *testing.T, f fault) faulted {
 	case r.status == report.ExitUnverified && !strings.Contains(r.stderr, "could not verify"):
 		complain("nothing says why")
 	case r.status == report.ExitUnverified:
-	case r.status == report.ExitLeak, r.status == report.ExitClean && f.errno != unix.EINTR:
-		if rep := decode(t, string(text)); rep.Run.ExitStatus != r.status || r.status == report.ExitClean && rep.Run.Complete {
+	case r.status == h.whole, r.status == report.ExitClean && f.errno != unix.EINTR:
+		var rep report.Report
+		if err := json.Unmarshal(text, &rep); err != nil || rep.Run.ExitStatus != r.status || r.status != h.whole && rep.Run.Complete {
 			complain("a report of something else")
 		}
 	default:
 		complain("a wrong exit status")
 	}
-	if f.errno == unix.EINTR && r.status != report.ExitLeak && !r.hung {
+	if f.errno == unix.EINTR && r.status != h.whole && !r.hung {
 		complain("it was only interrupted")
 	}
 	return r
