@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 type tally struct {
 	mu     sync.Mutex
 	rounds map[order.Kind][]order.Round
+	hits   int
 	wrong  int
 }
 
@@ -23,10 +25,17 @@ func (t *tally) add(r order.Round) {
 		t.wrong++
 		fmt.Printf("WRONG %s of a run of %s in phase %s, %d ms after the start, seed %d: %s\n%s\n", r.Kind, r.Include, r.Phase, r.AfterMS, r.Seed, strings.Join(r.Wrong, "; "), r.Log)
 	}
-	if !r.Missed {
-		t.rounds[r.Kind] = append(t.rounds[r.Kind], r)
+	if r.Missed {
+		return
+	}
+	t.rounds[r.Kind] = append(t.rounds[r.Kind], r)
+	if t.hits++; t.hits%tellEvery == 0 {
+		fmt.Fprintf(os.Stderr, "%d hits, %d times something was wrong\n", t.hits, t.wrong)
 	}
 }
+
+// tellEvery is how many hits there are between two lines of progress.
+const tellEvery = 50
 
 // print prints a line for each kind.
 func (t *tally) print() {
