@@ -2,6 +2,7 @@ package parent
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -45,12 +46,14 @@ type Announcement struct {
 	Items  []protocol.Item `json:"items,omitempty"`
 	Writes []Exact         `json:"writes,omitempty"`
 
-	// Again is the keys of items as they were last announced.
+	// Again is the keys of items that are just as they were last announced.
 	Again []protocol.Bytes `json:"again,omitempty"`
 
 	// Ahead tells that they are not under way yet, Known that none of the values is
 	// new. Then nothing need be put on record before they are made.
 	Ahead bool `json:"ahead,omitempty"`
+	// Undo tells that they give keys their values back.
+	Undo  bool `json:"undo,omitempty"`
 	Known bool `json:"known,omitempty"`
 
 	// What has been learnt since the last one: what keys made of values, and which
@@ -85,7 +88,8 @@ func (a *Announcement) values() []journal.Write {
 
 // guarding is what the guard has been told.
 type guarding struct {
-	told     map[Exact]bool // values for keys, whatever way
+	told     map[Exact]bool           // values for keys, whatever way
+	items    map[string]protocol.Item // by key, as they were last announced
 	restless map[place]bool
 	readBack []Exact
 	verified bool // the host was compared with how it was found
@@ -97,7 +101,7 @@ func (r *run) beginGuard() error {
 		r.o.Guard = nil
 		return nil
 	}
-	r.guarding = guarding{told: map[Exact]bool{}, restless: map[place]bool{}}
+	r.guarding = guarding{told: map[Exact]bool{}, items: map[string]protocol.Item{}, restless: map[place]bool{}}
 	host := slices.DeleteFunc(slices.Clone(r.host.Baseline()), func(e sysctl.Entry) bool { return !e.Key.Network() })
 	return r.o.Guard.Begin(Found{
 		Host: host, Devices: r.o.Devices, Include: r.o.Include, Exclude: r.o.Exclude, Settle: r.o.Settle, Deadline: r.o.Deadline,
@@ -119,7 +123,8 @@ func (r *run) announce(a Announcement) error {
 		}
 	}
 	r.readBack = nil
-	if a.Known = len(a.Items)+len(a.Writes) > 0 && !r.tells(a); a.Known {
+	a.Known = len(a.Items)+len(a.Writes) > 0 && !r.tells(a)
+	if !r.newItems(a.Items) {
 		for _, it := range a.Items {
 			a.Again = append(a.Again, it.Key)
 		}
@@ -137,8 +142,10 @@ func (r *run) announceItems(items []protocol.Item) error {
 }
 
 // announceWrites is announce for exact writes.
-func (r *run) announceWrites(ws []write) error {
-	a := Announcement{By: r.writer}
+func (r *run) announceWrites(ws []write) error { return r.announceExact(ws, false) }
+
+func (r *run) announceExact(ws []write, undo bool) error {
+	a := Announcement{By: r.writer, Undo: undo}
 	for _, w := range ws {
 		a.Writes = append(a.Writes, Exact{protocol.Bytes(w.key), protocol.Bytes(w.value), w.via})
 	}
@@ -185,6 +192,16 @@ func (r *run) tells(a Announcement) (news bool) {
 			news = news || !r.told[x]
 			r.told[x] = true
 		}
+	}
+	return news
+}
+
+// newItems takes note of items, and tells whether one is not as it was last announced:
+// with other candidates, or in another order, a child would choose another value.
+func (r *run) newItems(items []protocol.Item) (news bool) {
+	for _, it := range items {
+		news = news || !reflect.DeepEqual(r.guarding.items[string(it.Key)], it)
+		r.guarding.items[string(it.Key)] = it
 	}
 	return news
 }

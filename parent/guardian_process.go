@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -29,14 +30,20 @@ type guardianProcess struct {
 	known journal.Journal
 	file  *journal.File            // nil: it is kept in memory only
 	items map[string]protocol.Item // by key, as they were last announced
-	// recent is the last announcements, newest last: what is under way, and what was before it.
-	recent   []Announcement
-	children children
-	done     bool  // goodbye was said
-	err      error // has not been said yet
+	// recent is the last announcements, newest last: what is under way, what was before
+	// it, and undoing. earlier is the batches before those.
+	recent, earlier []Announcement
+	children        children
+	done            bool  // goodbye was said
+	err             error // has not been said yet
 }
 
-const recentAnnouncements = 2
+// recentAnnouncements is how many there are that do not undo; earlierItems bounds how
+// many keys' writes of earlier batches are kept.
+const (
+	recentAnnouncements = 2
+	earlierItems        = 20_000
+)
 
 // GuardianMain is the re-executed guardian. It returns when there is nothing more
 // to do, with an error where the host is not as it was found.
@@ -133,9 +140,7 @@ func (g *guardianProcess) announced(a *Announcement) error {
 	if !a.Ahead && len(a.Items)+len(a.Writes) > 0 {
 		g.recent = append(g.recent, *a)
 	}
-	if len(g.recent) > recentAnnouncements {
-		g.recent = g.recent[1:]
-	}
+	g.forget()
 	if len(a.Restless) > 0 {
 		if err := g.keep(journal.Line{Restless: &journal.Keys{Keys: a.Restless}}); err != nil {
 			return err
@@ -145,6 +150,32 @@ func (g *guardianProcess) announced(a *Announcement) error {
 		return g.file.Append(journal.Line{Announced: &journal.Announced{Writes: news}})
 	}
 	return nil
+}
+
+// forget moves what is not recent any more to what is earlier, and drops the oldest of that.
+func (g *guardianProcess) forget() {
+	first, n := len(g.recent), 0
+	for first > 0 && n < recentAnnouncements {
+		if first--; !g.recent[first].Undo {
+			n++
+		}
+	}
+	if n < recentAnnouncements {
+		return
+	}
+	for _, a := range g.recent[:first] {
+		if len(a.Items) > 0 { // the others are replays of such, or undo
+			g.earlier = append(g.earlier, a)
+		}
+	}
+	g.recent = slices.Clone(g.recent[first:])
+	items := 0
+	for i, a := range slices.Backward(g.earlier) {
+		if items += len(a.Items); items > earlierItems {
+			g.earlier = slices.Clone(g.earlier[i+1:])
+			break
+		}
+	}
 }
 
 // keep takes a line in and puts it into the file.

@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -120,11 +123,11 @@ func TestTakeOver(t *testing.T) {
 		},
 		"somebody else's": {
 			handler: same, words: []word{announcedWrite(written, "11")},
-			now: map[sysctl.Key]string{other: "77"}, want: map[sysctl.Key]string{other: "77"}, left: 1, kept: true,
+			now: map[sysctl.Key]string{other: "77"}, want: map[sysctl.Key]string{other: "77"}, left: 1,
 		},
 		"somebody else's, to the key written": {
 			handler: same, words: []word{announcedWrite(written, "11")},
-			now: map[sysctl.Key]string{written: "77"}, want: map[sysctl.Key]string{written: "77"}, left: 1, kept: true,
+			now: map[sysctl.Key]string{written: "77"}, want: map[sysctl.Key]string{written: "77"}, left: 1,
 		},
 		"others are known to write": {
 			handler: toOther, words: []word{{Announce: &Announcement{By: WriterRoot, Loud: true, Writes: []Exact{{Key: protocol.Bytes(written), Value: "11"}}}}},
@@ -133,6 +136,20 @@ func TestTakeOver(t *testing.T) {
 		"a key that moves by itself": {
 			handler: same, words: []word{{Announce: &Announcement{By: WriterRoot, Restless: []protocol.Bytes{protocol.Bytes(other)}, Writes: []Exact{{Key: protocol.Bytes(other), Value: "11"}}}}},
 			now: map[sysctl.Key]string{other: "11"}, want: map[sysctl.Key]string{other: "11"},
+		},
+		"of a batch long ago": {
+			handler: constant, words: []word{item(written, "11"), announcedWrite(latch, "1"), announcedWrite(latch, "2"), item(latch, "3"), item(latch, "4")},
+			now: map[sysctl.Key]string{other: "99"}, restored: 1,
+		},
+		"moved by putting back": {
+			handler: func(*fakeKernel) handler {
+				return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					opener.values[key], opener.values[other] = v, "55"
+					return nil
+				}}
+			},
+			words: []word{announcedWrite(written, "11")},
+			now:   map[sysctl.Key]string{written: "11"}, restored: 2,
 		},
 		"one-way": {
 			handler: refuses, words: []word{announcedWrite(written, "11")},
@@ -177,6 +194,136 @@ func TestTakeOver(t *testing.T) {
 				synctest.Wait()
 			})
 		})
+	}
+}
+
+// Somebody else sets another key while a change is looked into.
+func TestLookIntoForeign(t *testing.T) {
+	quiet := announcedWrite(written, "11")
+	quiet.Announce.Quiet = true // measured by the run
+	for _, at := range []time.Duration{0, 50, 150, 250, 290, 310, 400, 500, 600, 700, 850} {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+			g, log := guarded(t, k, filepath.Join(dir, "own", "journal"), quiet)
+			k.host.values[other] = "77"
+			time.AfterFunc(at*time.Millisecond, func() {
+				k.mu.Lock()
+				defer k.mu.Unlock()
+				k.host.values[latch] = "4096"
+			})
+			if err := g.putBack(context.Background(), k); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if k.host.values[latch] != "4096" || k.host.values[other] != "77" {
+				t.Errorf("at %d ms: the host is %v: %s", at, k.host.values, log)
+			}
+			synctest.Wait()
+		})
+	}
+}
+
+// With a journal alone, what no confirmed cause explains is found out about, too.
+func TestLookIntoJournal(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+		k.handlers[written] = leaksTo(k, other)
+		g, _ := guarded(t, k, filepath.Join(dir, "own", "journal"), item(written, "11", "12"), announcedWrite(latch, "1"))
+		k.host.values[other], k.host.values[latch] = "11", "77"
+		p, err := NewPutBack(k, &g.known, Options{Logger: zerolog.Nop()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if sure, err := p.LookInto(context.Background(), false); !sure || err != nil {
+			t.Errorf("sure %v, %v", sure, err)
+		}
+		if k.host.values[other] != "10" || k.host.values[latch] != "77" || len(p.Restored) != 1 || len(p.Open) != 1 {
+			t.Errorf("the host is %v; restored %v, open %v", k.host.values, p.Restored, p.Open)
+		}
+		synctest.Wait()
+	})
+}
+
+// dyingGuard is a guardian that hears of everything until the run is dead.
+type dyingGuard struct {
+	t    *testing.T
+	path string
+	g    *guardianProcess
+	log  bytes.Buffer
+	dead atomic.Bool
+}
+
+func (d *dyingGuard) say(w word) {
+	if d.dead.Load() {
+		return
+	}
+	text, err := json.Marshal(w)
+	var heard word
+	if err == nil {
+		err = json.Unmarshal(text, &heard)
+	}
+	if err == nil {
+		_, err = d.g.take(heard)
+	}
+	if err != nil {
+		d.t.Error(err)
+	}
+}
+
+func (d *dyingGuard) Begin(f Found) error {
+	d.g = &guardianProcess{log: zerolog.New(&d.log)}
+	d.say(word{Begin: &guardBegin{
+		Header: journal.Header{Version: journal.Version, Place: journal.Place{BootID: "b", NetNS: 1}, PID: 42, Keys: len(f.Host)}, Found: f, Journal: d.path,
+	}})
+	for _, l := range journal.HostLines(f.Host) {
+		d.say(word{Host: l.Host})
+	}
+	return nil
+}
+func (d *dyingGuard) Child(int)                     {}
+func (d *dyingGuard) Announce(a Announcement) error { d.say(word{Announce: &a}); return nil }
+func (d *dyingGuard) Confirm(keys []sysctl.Key)     { d.say(word{Confirm: journal.KeysOf(keys)}) }
+func (d *dyingGuard) End(bool) error                { return nil }
+
+// One value of a key changes another key of the host, and the run dies at that, in
+// whichever pass it comes.
+func TestDiesAtAnyValue(t *testing.T) {
+	died := 0
+	for _, thorough := range []bool{false, true} {
+		for _, fatal := range []string{"11", "20", "110", "70000", "9", "5", "2", "1", "0", "-1"} {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+				d := &dyingGuard{t: t, path: filepath.Join(dir, "own", "journal")}
+				var then map[sysctl.Key]string
+				k.handlers[written] = handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					opener.values[key] = v
+					if v == fatal && opener != k.host {
+						k.host.values[other] = "99999"
+						if !d.dead.Swap(true) {
+							then = maps.Clone(k.host.values)
+						}
+					}
+					return nil
+				}}
+				_, _ = Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop(), Thorough: thorough}) // what it finds is not asked for here
+				if d.dead.Load() {
+					died++
+					k.host.values = then
+					if err := d.g.putBack(context.Background(), k); err != nil || k.host.values[other] != "10" {
+						t.Errorf("thorough %v, value %s: %v, the host is %v: %s", thorough, fatal, err, k.host.values, &d.log)
+					}
+				}
+				synctest.Wait()
+			})
+		}
+	}
+	if died < 8 {
+		t.Errorf("it died only %d times", died)
 	}
 }
 

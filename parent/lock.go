@@ -47,6 +47,10 @@ func lockedFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the machine's lock: %w", err)
 	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, errors.Join(fmt.Errorf("take the machine's lock: %s is not a regular file: remove it", path), err)
+	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer func() { _ = f.Close() }()
 		if !errors.Is(err, unix.EWOULDBLOCK) {

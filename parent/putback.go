@@ -104,11 +104,7 @@ func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
 		if err := p.look(); err != nil {
 			return err
 		}
-		for _, c := range was {
-			if !hasKey(p.Off, c.Key) && !hasKey(p.Restored, c.Key) {
-				p.Restored = append(p.Restored, c)
-			}
-		}
+		p.restored(was)
 		if slices.Equal(was, p.Off) {
 			break
 		}
@@ -116,10 +112,14 @@ func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
 	return failed
 }
 
-// Equal tells that the host is as it was found, devices apart that came or went.
-func (p *PutBack) Equal() bool {
-	cameOrWent := func(c sysctl.Change) bool { return c.Before == sysctl.Absent || c.After == sysctl.Absent }
-	return len(p.Off)+len(p.Open) == 0 && !slices.ContainsFunc(p.Left, func(c sysctl.Change) bool { return !cameOrWent(c) })
+// restored takes note of those changes that are no more.
+func (p *PutBack) restored(changes []sysctl.Change) {
+	off := slices.Concat(p.Off, p.Open, p.Left)
+	for _, c := range changes {
+		if !hasKey(off, c.Key) && !hasKey(p.Restored, c.Key) {
+			p.Restored = append(p.Restored, c)
+		}
+	}
 }
 
 func hasKey(changes []sysctl.Change, k sysctl.Key) bool {
@@ -128,6 +128,12 @@ func hasKey(changes []sysctl.Change, k sysctl.Key) bool {
 
 // Why tries once more to put a key back that is off, and says why it is.
 func (p *PutBack) Why(c sysctl.Change) string {
+	switch e := p.atFirst(c.Key); {
+	case !c.Before.OK():
+		return "it had no value that could be written back"
+	case !e.Writable():
+		return "it cannot be written on the host"
+	}
 	err := p.m.Host().Write(c.Key, c.Before.Value)
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):

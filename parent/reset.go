@@ -136,7 +136,7 @@ func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 	defer w.abandon()
 	if undo[0].passed() {
 		_, _, err = r.through(ctx, w, undo)
-	} else if err = r.announceWrites(undo); err == nil {
+	} else if err = r.announceExact(undo, true); err == nil {
 		_, err = w.replay(undo)
 	}
 	if err != nil {

@@ -97,13 +97,11 @@ func restoreFirst(ctx context.Context, cfg parent.LinuxConfig, path string, j *j
 		return err
 	}
 	defer done()
-	if err := p.All(ctx, os.Geteuid() != 0); err != nil {
-		return fmt.Errorf("put the host back: %w", err)
-	}
+	err = putBack(ctx, p)
 	log.Warn().Str("journal", path).Int("restored", len(p.Restored)).Int("left", len(p.Open)+len(p.Left)).Int("not_restored", len(p.Off)).
 		Msg("put back what a run that was killed had left")
-	if len(p.Off) > 0 {
-		return fmt.Errorf("%s could not be put back: %s", p.Off[0].Key.Dotted(), p.Why(p.Off[0]))
+	if err != nil {
+		return fmt.Errorf("%w; %s stays", err, path)
 	}
 	return journal.Remove(path)
 }

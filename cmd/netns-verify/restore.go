@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type restoring struct {
 	stdout, stderr                 *os.File
 	path                           string
 	known                          *journal.Journal
+	tried                          bool // it is over
 	said                           restored
 }
 
@@ -56,6 +58,7 @@ type change struct {
 // The states of a change.
 const (
 	toRestore   = "to restore"
+	toLookInto  = "to look into"
 	isRestored  = "restored"
 	notRestored = "not restored"
 	leftAlone   = "left alone"
@@ -68,8 +71,9 @@ func restoreCommand(_ []string, stdout, stderr *os.File) *cobra.Command {
 		Short: "Put back what a run that was killed has left on the host",
 		Long: `Compare the host with the journal that a run leaves when both it and its guardian
 are killed, and put back what the run's writes may have changed: a key that has a
-value which was written to it in a namespace, or that a confirmed leak changes.
-Everything else is shown and left alone.
+value which was written to it in a namespace, or that a confirmed leak changes. For
+what else has changed, the run's writes are made once more in a fresh namespace: what
+comes with them is put back, too. Everything else is shown and left alone.
 
 Without a journal there is nothing to do. One of another boot, of another network
 namespace or of another --root is named, and nothing is touched.
@@ -98,6 +102,7 @@ not agreed to, 3 something could not be put back, or the journal is not for here
 
 // run returns a usage error, or how it ended.
 func (r *restoring) run() error {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) // who reads this must not stop it half way
 	r.path = journalPath()
 	r.said = restored{Journal: r.path, Changes: []change{}}
 	p, done, err := r.open()
@@ -115,23 +120,43 @@ func (r *restoring) run() error {
 	switch {
 	case r.dryRun:
 		return r.end(nil, "dry run: nothing was changed")
-	case len(p.Off) > 0 && !r.yes:
-		if err := r.ask(len(p.Off)); err != nil {
+	case len(p.Off)+len(p.Open) > 0 && !r.yes:
+		if err := r.ask(len(p.Off), len(p.Open)); err != nil {
 			return err
 		}
 	}
-	err = p.All(context.Background(), os.Geteuid() != 0)
+	err = putBack(context.Background(), p)
+	r.tried = true
 	r.collect(p)
+	if err == nil {
+		err = journal.Remove(r.path)
+	} else {
+		err = fmt.Errorf("%w; %s stays", err, r.path)
+	}
+	says := fmt.Sprintf("%d keys put back; the host has nothing of that run any more", len(p.Restored))
+	if n := len(p.Open) + len(p.Left); n > 0 {
+		says += fmt.Sprintf(", and %d keys that are not as they were found for other reasons are left alone", n)
+	}
+	return r.end(err, says)
+}
+
+// putBack puts back all that is the run's. The error says what could not be.
+func putBack(ctx context.Context, p *parent.PutBack) error {
+	throughWriter, sure := os.Geteuid() != 0, true
+	err := p.All(ctx, throughWriter)
+	if err == nil && len(p.Open) > 0 {
+		sure, err = p.LookInto(ctx, throughWriter)
+	}
 	switch {
 	case err != nil:
-		return r.end(fmt.Errorf("put the host back: %w", err), "")
+		return fmt.Errorf("put the host back: %w", err)
 	case len(p.Off) > 0:
-		return r.end(fmt.Errorf("%d of %d keys could not be put back; %s stays", len(p.Off), len(p.Off)+len(p.Restored), r.path), "")
+		return fmt.Errorf("%d of %d keys could not be put back: %s: %s", len(p.Off), len(p.Off)+len(p.Restored), report.Show(p.Off[0].Key.Dotted()), p.Why(p.Off[0]))
+	case !sure && len(p.Open) > 0:
+		return fmt.Errorf("%d keys are not as they were found, and others are writing sysctls now, so that nobody can tell whose doing that is (%s): try again when they do not",
+			len(p.Open), report.Show(p.Open[0].Key.Dotted()))
 	}
-	if err := journal.Remove(r.path); err != nil {
-		return r.end(err, "")
-	}
-	return r.end(nil, fmt.Sprintf("%d keys put back; the host has nothing of that run any more", len(p.Restored)))
+	return nil
 }
 
 // open takes the machine's lock, reads the journal and looks at the host.
@@ -181,7 +206,6 @@ func openPutBack(cfg parent.LinuxConfig, j *journal.Journal) (*parent.PutBack, f
 
 // collect is what there is to say of the host by now.
 func (r *restoring) collect(p *parent.PutBack) {
-	tried := len(r.said.Changes) > 0
 	r.said.Changes = []change{}
 	add := func(some []sysctl.Change, state string, why func(sysctl.Change) string) {
 		for _, c := range some {
@@ -190,12 +214,13 @@ func (r *restoring) collect(p *parent.PutBack) {
 	}
 	ours := func(sysctl.Change) string { return "" }
 	add(p.Restored, isRestored, ours)
-	if tried {
+	if r.tried {
 		add(p.Off, notRestored, p.Why)
+		add(p.Open, leftAlone, func(sysctl.Change) string { return "no write of the run explains it" })
 	} else {
 		add(p.Off, toRestore, ours)
+		add(p.Open, toLookInto, func(sysctl.Change) string { return "the run may have changed it" })
 	}
-	add(p.Open, leftAlone, func(sysctl.Change) string { return "no write of the run explains it" })
 	add(p.Left, leftAlone, func(sysctl.Change) string { return "it came or went, or cannot be written" })
 }
 
@@ -215,7 +240,7 @@ func (r *restoring) value(k sysctl.Key, st sysctl.State) string {
 func (r *restoring) show() {
 	_, _ = fmt.Fprintf(r.stdout, "%s: a run that was killed (pid %d, started %s)\n", r.path, r.said.PID, r.said.Started.Format("2006-01-02 15:04:05"))
 	for _, c := range r.said.Changes {
-		line := fmt.Sprintf("  %-12s  %s: %s, was %s", c.State, sysctl.Key(c.Key).Dotted(), c.After, c.Before)
+		line := fmt.Sprintf("  %-12s  %s: %s, was %s", c.State, report.Show(sysctl.Key(c.Key).Dotted()), c.After, c.Before)
 		if c.Why != "" {
 			line += ": " + c.Why
 		}
@@ -224,11 +249,15 @@ func (r *restoring) show() {
 }
 
 // ask asks whoever is there; without anybody, that is a wrong command line.
-func (r *restoring) ask(n int) error {
-	if !isTerminal(os.Stdin) || !isTerminal(r.stderr) {
-		return fmt.Errorf("restore writes %d keys of this host; to agree, add --yes", n)
+func (r *restoring) ask(off, open int) error {
+	what := fmt.Sprintf("put back %d keys of this host", off)
+	if open > 0 {
+		what += fmt.Sprintf(", and see whose doing %d others are, by making the run's writes once more in a fresh namespace", open)
 	}
-	_, _ = fmt.Fprintf(r.stderr, "Put back %d keys of this host? [y/N] ", n)
+	if !isTerminal(os.Stdin) || !isTerminal(r.stderr) {
+		return fmt.Errorf("restore would %s; to agree, add --yes", what)
+	}
+	_, _ = fmt.Fprintf(r.stderr, "Shall it %s? [y/N] ", what)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is a no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
@@ -249,11 +278,16 @@ func (r *restoring) end(err error, says string) error {
 			err = werr
 		}
 	} else if err == nil {
-		_, err = fmt.Fprintln(r.stdout, says)
+		if _, werr := fmt.Fprintln(r.stdout, says); werr != nil {
+			err = fmt.Errorf("%s, but that could not be printed: %w", says, werr)
+		}
 	}
 	if err == nil {
 		return ended{report.ExitClean}
 	}
-	_, _ = fmt.Fprintf(r.stderr, "%s: could not restore: %s\n", name, withErrno(err))
+	_, _ = fmt.Fprintf(r.stderr, "%s: restore: %s\n", name, withErrno(err))
+	if h := hint(err); h != "" {
+		_, _ = fmt.Fprintf(r.stderr, "%s\n", h)
+	}
 	return ended{report.ExitUnverified}
 }

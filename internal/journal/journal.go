@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // Journal is what the lines of one say.
@@ -116,6 +120,22 @@ func (j *Journal) News(ws []Write) []Write {
 	return news
 }
 
+// Announced is all values that were announced, in their normal form, by key.
+func (j *Journal) Announced() []Write {
+	var ws []Write
+	for _, k := range slices.Sorted(maps.Keys(j.announced)) {
+		w := Write{Key: protocol.Bytes(k)}
+		for _, v := range slices.Sorted(maps.Keys(j.announced[k])) {
+			w.Values = append(w.Values, protocol.Bytes(v))
+		}
+		ws = append(ws, w)
+	}
+	return ws
+}
+
+// Has tells that values were announced for a key.
+func (j *Journal) Has(k sysctl.Key) bool { return len(j.announced[k]) > 0 }
+
 // Written tells that anything was ever announced.
 func (j *Journal) Written() bool { return len(j.announced) > 0 }
 
@@ -166,13 +186,28 @@ func (j *Journal) decode(n int, line []byte) error {
 	return j.Add(l)
 }
 
-// Read reads a journal's file. The error wraps fs.ErrNotExist where there is none.
+// trusted tells that nobody but this user can have written the file.
+func trusted(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return &fs.PathError{Op: "fstat", Path: f.Name(), Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&0o022 != 0 || int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is not a file that only this user can write: remove it", f.Name())
+	}
+	return isPrivate(filepath.Dir(f.Name()))
+}
+
+// Read reads a journal's file, which must be this user's own. The error wraps fs.ErrNotExist where there is none.
 func Read(path string) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) // no waiting for the other end of a pipe
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
+	if err := trusted(f); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:

@@ -11,12 +11,12 @@ import (
 // Judgement says what is to become of the host's changes.
 type Judgement struct {
 	// Ours is what a confirmed cause explains, or has a value that was announced
-	// for that very key: it is put back.
+	// for that very key: it is put back, if it can be.
 	Ours []sysctl.Change
 	// Open is what else may be ours: only a replay can tell.
 	Open []sysctl.Change
-	// Left is what is left alone: keys that move by themselves, that came or went,
-	// or that nobody can write.
+	// Left is what is left alone: keys that came or went, that move by themselves, or
+	// that nobody could put back, and that nothing explains.
 	Left []sysctl.Change
 }
 
@@ -24,11 +24,11 @@ type Judgement struct {
 func (j *Journal) Judge(changes []sysctl.Change) (judged Judgement) {
 	for _, c := range changes {
 		switch ours := j.announced[c.Key][normal(c.After.Value)] && c.After.OK(); {
-		case !j.restorable(c):
+		case c.Before == sysctl.Absent || c.After == sysctl.Absent:
 			judged.Left = append(judged.Left, c)
 		case j.restless[c.Key] && j.confirmed[c.Key] && ours, !j.restless[c.Key] && (j.confirmed[c.Key] || ours):
 			judged.Ours = append(judged.Ours, c)
-		case j.restless[c.Key]:
+		case j.restless[c.Key] || !j.restorable(c):
 			judged.Left = append(judged.Left, c)
 		default:
 			judged.Open = append(judged.Open, c)
@@ -43,7 +43,7 @@ func (j *Journal) Restless(k sysctl.Key) bool { return j.restless[k] }
 // restorable tells that the key has a value to go back to.
 func (j *Journal) restorable(c sysctl.Change) bool {
 	e, known := j.at(c.Key)
-	return known && e.Writable() && c.Before.OK() && c.After != sysctl.Absent
+	return known && e.Writable() && c.Before.OK()
 }
 
 func (j *Journal) at(k sysctl.Key) (sysctl.Entry, bool) {
