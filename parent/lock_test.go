@@ -199,9 +199,13 @@ func TestLockIsOdd(t *testing.T) {
 	if err := unix.Mkfifo(pipe, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	unlock, err := lockFile(pipe)
-	if err == nil {
-		unlock()
+	held, err := os.OpenFile(pipe, os.O_RDWR, 0) // so that reading it would wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Close() }()
+	if _, err := lockFile(pipe); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("%v", err)
 	}
 }
 

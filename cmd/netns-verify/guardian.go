@@ -21,7 +21,9 @@ func guard(args []string) (status int) {
 		_, _ = fmt.Fprintf(os.Stderr, "%s is started by netns-verify itself, with a log's format, a level and a run's id\n", parent.GuardianEntry)
 		return report.ExitUsage
 	}
-	log, err := logging{format: args[0], least: args[1]}.logger(os.Stderr, terminalOf(os.Stderr), args[2])
+	slow := newPatient(os.Stderr)
+	defer slow.close()
+	log, err := logging{format: args[0], least: args[1]}.logger(slow, terminalOf(os.Stderr), args[2])
 	if err != nil {
 		return report.ExitUsage
 	}

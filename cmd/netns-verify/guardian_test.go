@@ -245,15 +245,17 @@ func TestRestore(t *testing.T) {
 // A secret is not shown, unless asked for.
 func TestRestoreSecret(t *testing.T) {
 	testenv.OwnMachine(t)
-	root := sharedTree(t, 1)
+	root := sharedTree(t, 2)
 	if err := os.Chmod(filepath.Join(root, "net/core/keya"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	setKey(t, root, "net/core/keya", "100100100")
 	leaveJournal(t, root, nil)
 	setKey(t, root, "net/core/keya", "4242424242")
+	setKey(t, root, "net/core/keyb", "100100100") // what keya had
 	for _, shown := range []bool{false, true} {
 		_, stdout, stderr := cli(t, "restore", "--dry-run", "--root", root, fmt.Sprintf("--show-secrets=%v", shown))
-		if strings.Contains(stdout+stderr, "4242424242") != shown || !strings.Contains(stdout, "keya") {
+		if strings.Contains(stdout+stderr, "4242424242") != shown || strings.Contains(stdout+stderr, "100100100") != shown || !strings.Contains(stdout, "keya") {
 			t.Errorf("shown %v: %s%s", shown, stdout, stderr)
 		}
 	}

@@ -230,7 +230,7 @@ func (r *restoring) value(k sysctl.Key, st sysctl.State) string {
 		return report.Shown{}.String()
 	case !st.OK():
 		return report.Shown{Errno: unix.ErrnoName(st.Errno)}.String()
-	case r.known.Secret(k) && !r.showSecrets:
+	case !r.showSecrets && (r.known.Secret(k) || r.known.Hides(st.Value)):
 		return "<secret>"
 	}
 	return report.Show(st.Value).String()

@@ -33,6 +33,7 @@ type session struct {
 	errs   terminal
 	log    zerolog.Logger
 	screen *screen  // nil where no person is looking on
+	slow   *patient // where stderr goes then
 	lock   *os.File // the machine's
 }
 
@@ -48,6 +49,7 @@ func newSession(f *runFlags, args []string, stdout, stderr *os.File) *session {
 // run does everything and returns the exit status. What there is to say has
 // been said by then.
 func (s *session) run() int {
+	defer s.hush()
 	if err := s.speak(); err != nil {
 		return s.fail(err)
 	}
@@ -100,6 +102,8 @@ func (s *session) run() int {
 func (s *session) speak() (err error) {
 	if s.errs.is && !s.f.logging().json(true) && !s.f.quiet {
 		s.screen = newScreen(s.errs)
+	} else {
+		s.slow = newPatient(s.errs.file)
 	}
 	s.log, err = s.f.logging().logger(s.stderr(), s.errs, s.id)
 	return err
@@ -245,9 +249,24 @@ func (s *session) complain(err error) {
 		s.log.Error().Str("error", withErrno(err)).Str("hint", what).Msg("could not verify")
 		return
 	}
-	_, _ = fmt.Fprintf(s.errs.file, "%s: could not verify: %s\n", name, withErrno(err))
+	var w io.Writer = s.errs.file
+	if s.slow != nil {
+		w = s.slow // after what was logged
+	}
+	_, _ = fmt.Fprintf(w, "%s: could not verify: %s\n", name, withErrno(err))
 	if what != "" {
-		_, _ = fmt.Fprintf(s.errs.file, "  %s\n", what)
+		_, _ = fmt.Fprintf(w, "  %s\n", what)
+	}
+}
+
+// hush ends the log.
+func (s *session) hush() {
+	if s.slow == nil {
+		return
+	}
+	if missed, takes := s.slow.close(); missed > 0 && takes {
+		log, _ := s.f.logging().logger(s.errs.file, s.errs, s.id)
+		log.Warn().Int("lines", missed).Msg("lines of the log were dropped: its reader did not take them")
 	}
 }
 
@@ -258,8 +277,11 @@ func empty(r *report.Report) bool {
 
 // stderr is for what must not break the live line.
 func (s *session) stderr() io.Writer {
-	if s.screen != nil {
+	switch {
+	case s.screen != nil:
 		return s.screen
+	case s.slow != nil:
+		return s.slow
 	}
 	return s.errs.file
 }

@@ -39,6 +39,7 @@ func newVMSession(f *vmFlags, args []string, stdout, stderr *os.File) *vmSession
 
 // run does everything and returns the exit status, of several the worst.
 func (v *vmSession) run() int {
+	defer v.hush()
 	if err := v.speak(); err != nil {
 		return v.fail(err)
 	}

@@ -121,6 +121,27 @@ func TestCannotKeep(t *testing.T) {
 	}
 }
 
+// A journal that others could have written is not believed.
+func TestDistrusted(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"a file that others can write":      func(p string) error { return os.Chmod(p, 0o620) },
+		"a directory that others can write": func(p string) error { return os.Chmod(filepath.Dir(p), 0o770) },
+		"a pipe":                            func(p string) error { return errors.Join(os.Remove(p), unix.Mkfifo(p, 0o600)) },
+	} {
+		path := filepath.Join(t.TempDir(), "own", "journal")
+		f, err := Create(path, lines())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Close(), spoil(path)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(path); err == nil || !strings.Contains(err.Error(), "only this user can write") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A line that finds no room is taken back: what follows would be of no use otherwise.
 func TestNoRoom(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")

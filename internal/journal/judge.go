@@ -61,6 +61,17 @@ func (j *Journal) Secret(k sysctl.Key) bool {
 	return !known || e.Secret()
 }
 
+// secretLength is the shortest secret value that is also looked for under other keys.
+const secretLength = 8
+
+// Hides tells that a value was a secret key's, or was announced for one: under another
+// key's name it is not to be shown either.
+func (j *Journal) Hides(value string) bool {
+	return len(value) >= secretLength && slices.ContainsFunc(j.Host, func(e sysctl.Entry) bool {
+		return e.Secret() && (e.State.Value == value || j.announced[e.Key][normal(value)])
+	})
+}
+
 // normal is a form that what is written and what is then read have in common where
 // they mean the same: kernels separate with tabs, and print numbers in decimal.
 func normal(value string) string {
