@@ -83,7 +83,7 @@ bench: build ## measure survey, sweep, writes, whole runs and vm (root)
 
 # STORM: what is hit how often, and the runs' own flags; SQUALL is a short one, for CI.
 STORM  ?= -includes net/leaky/same_key,net/leaky/same_key_host,net/leaky/cross -- --devices none
-SQUALL := -parent 6 -child 2 -guardian 2 -both 2 -signal 2 $(STORM)
+SQUALL := -parent 6 -child 2 -guardian 2 -both 2 -signal 2 -includes net/leaky/same_key,net/leaky/cross -- --devices none
 .PHONY: storm
 storm: build machines ## kill runs at random moments in machines, and see that the host is put back
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.build=$(COMMIT)' -o .cache/storm ./internal/storm

@@ -40,7 +40,11 @@ func (j *Journal) Add(l Line) error {
 		return fmt.Errorf("host: %d of %d values were there when something else came", len(j.Host), j.Header.Keys)
 	case l.Announced != nil:
 		for i, w := range l.Announced.Writes {
-			if err := sysctl.Key(w.Key).Check(); err != nil {
+			err := sysctl.Key(w.Key).Check()
+			if err == nil && !sysctl.Key(w.Key).Network() {
+				err = fmt.Errorf("key %.80q is not below net/", string(w.Key))
+			}
+			if err != nil {
 				return fmt.Errorf("announced.writes[%d]: %w", i, err)
 			}
 			j.announce(w)

@@ -193,6 +193,7 @@ func TestMalformed(t *testing.T) {
 		"no field":         {good + "{}\n", "line 3: 0 fields"},
 		"more on the line": {good + "{} {}\n", "line 3: something follows"},
 		"way out":          {good + `{"announced":{"writes":[{"key":"net/../../etc/passwd","values":["1"]}]}}` + "\n", "line 3: announced.writes[0]: key"},
+		"no network's":     {good + `{"announced":{"writes":[{"key":"kernel/foo","values":["1"]}]}}` + "\n", "line 3: announced.writes[0]: key \"kernel/foo\" is not below net/"},
 		"confirmed":        {good + `{"confirmed":{"keys":["net/a",""]}}` + "\n", "line 3: confirmed.keys[1]: key"},
 		"host way out":     {with("net/core/a", "net/../a"), "line 2: host.entries[0]: key"},
 		"not a network's":  {with("net/core/a", "kernel/a"), "line 2: host.entries[0]: key"},
