@@ -78,7 +78,7 @@ comes with them is put back, too. Everything else is shown and left alone.
 Without a journal there is nothing to do. One of another boot, of another network
 namespace or of another --root is named, and nothing is touched.
 
-Exit status: 0 the host has nothing of the run any more (or --dry-run), 2 usage or
+Exit status: 0 nothing that is known to be the run's is left (or --dry-run), 2 usage or
 not agreed to, 3 something could not be put back, or the journal is not for here.`,
 		Example: `  netns-verify restore --dry-run    # show what is different
   netns-verify restore              # show it, ask, put it back
@@ -133,9 +133,9 @@ func (r *restoring) run() error {
 	} else {
 		err = fmt.Errorf("%w; %s stays", err, r.path)
 	}
-	says := fmt.Sprintf("%d keys put back; the host has nothing of that run any more", len(p.Restored))
+	says := fmt.Sprintf("%d keys put back; nothing that is known to be of that run is left on the host", len(p.Restored))
 	if n := len(p.Open) + len(p.Left); n > 0 {
-		says += fmt.Sprintf(", and %d keys that are not as they were found for other reasons are left alone", n)
+		says += fmt.Sprintf(", and %d other keys that are not as they were found are left alone", n)
 	}
 	return r.end(err, says)
 }
