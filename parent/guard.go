@@ -39,8 +39,10 @@ type Found struct {
 
 // Announcement is writes that are about to be made, together.
 type Announcement struct {
-	// By is whose child makes them; empty for the host's own keys (WriteHost).
+	// By is whose child makes them; empty for the host's own keys (WriteHost). Child is
+	// its pid.
 	By      Writer `json:"by,omitempty"`
+	Child   int    `json:"child,omitempty"`
 	Devices bool   `json:"devices,omitempty"` // the child has some
 	// Items are keys of which the child chooses the values, Writes are exact.
 	Items  []protocol.Item `json:"items,omitempty"`
@@ -60,6 +62,9 @@ type Announcement struct {
 	// keys of the host move by themselves.
 	ReadBack []Exact          `json:"read_back,omitempty"`
 	Restless []protocol.Bytes `json:"restless,omitempty"`
+	// Theirs and Overwritten are journal.Line's.
+	Theirs      []journal.Value `json:"theirs,omitempty"`
+	Overwritten []journal.Value `json:"overwritten,omitempty"`
 	// Quiet and Loud tell whether others write sysctls, once that was measured.
 	Quiet bool `json:"quiet,omitempty"`
 	Loud  bool `json:"loud,omitempty"`
@@ -93,6 +98,8 @@ type guarding struct {
 	restless map[place]bool
 	readBack []Exact
 	verified bool // the host was compared with how it was found
+	// theirs and overwritten are journal.Line's.
+	theirs, overwritten map[sysctl.Key]sysctl.State
 }
 
 // beginGuard comes before anything is written.
@@ -101,7 +108,10 @@ func (r *run) beginGuard() error {
 		r.o.Guard = nil
 		return nil
 	}
-	r.guarding = guarding{told: map[Exact]bool{}, items: map[string]protocol.Item{}, restless: map[place]bool{}}
+	r.guarding = guarding{
+		told: map[Exact]bool{}, items: map[string]protocol.Item{}, restless: map[place]bool{},
+		theirs: map[sysctl.Key]sysctl.State{}, overwritten: map[sysctl.Key]sysctl.State{},
+	}
 	host := slices.DeleteFunc(slices.Clone(r.host.Baseline()), func(e sysctl.Entry) bool { return !e.Key.Network() })
 	return r.o.Guard.Begin(Found{
 		Host: host, Devices: r.o.Devices, Include: r.o.Include, Exclude: r.o.Exclude, Settle: r.o.Settle, Deadline: r.o.Deadline,
@@ -114,7 +124,7 @@ func (r *run) announce(a Announcement) error {
 	if r.o.Guard == nil {
 		return nil
 	}
-	a.Devices, a.ReadBack = r.devices, r.readBack
+	a.ReadBack = r.readBack
 	a.Quiet, a.Loud = r.noise.measured && !r.noise.loud, r.noise.loud
 	for p := range r.restless {
 		if p.observer == observerHost && !r.guarding.restless[p] {
@@ -123,6 +133,7 @@ func (r *run) announce(a Announcement) error {
 		}
 	}
 	r.readBack = nil
+	a.Theirs, a.Overwritten = r.newTheirs(), r.newOverwritten()
 	a.Known = len(a.Items)+len(a.Writes) > 0 && !r.tells(a)
 	if !r.newItems(a.Items) {
 		for _, it := range a.Items {
@@ -136,16 +147,64 @@ func (r *run) announce(a Announcement) error {
 	return nil
 }
 
-// announceItems is announce for a child of the writer that is at work.
-func (r *run) announceItems(items []protocol.Item) error {
-	return r.announce(Announcement{By: r.writer, Items: items})
+// newTheirs is what others are seen to have made of keys of the host since it was last
+// asked for.
+func (r *run) newTheirs() (news []journal.Value) {
+	for _, f := range r.foreign {
+		k := f.key
+		if f.observer == observerHost && k.Network() && f.after.OK() && !r.stuck[k] && !r.restless[f.place] &&
+			r.host.Expected(k) == f.after && r.guarding.theirs[k] != f.after {
+			r.guarding.theirs[k] = f.after
+			news = append(news, journal.ValueOf(k, f.after))
+		}
+	}
+	return news
+}
+
+// newOverwritten is what was forced, or settled, since it was last asked for.
+func (r *run) newOverwritten() (news []journal.Value) {
+	for _, k := range sortedKeys(r.forced) {
+		st := r.forced[k][len(r.forced[k])-1].after
+		if st.OK() && r.overwritten[k] != st {
+			r.overwritten[k] = st
+			news = append(news, journal.ValueOf(k, st))
+		}
+	}
+	for _, k := range sortedKeys(r.overwritten) {
+		if len(r.forced[k]) == 0 {
+			delete(r.overwritten, k)
+			news = append(news, journal.Value{Key: protocol.Bytes(k)})
+		}
+	}
+	return news
+}
+
+// announceOverwriting has it on record what a key of the host has that is about to be
+// put back, where that may be somebody else's.
+func (r *run) announceOverwriting(e effect) error {
+	if r.o.Guard == nil || !e.after.OK() || r.overwritten[e.key] == e.after || r.confirmedAt(e.place) {
+		return nil
+	}
+	return r.announce(Announcement{})
+}
+
+// announcementOf is the start of one of a child of the writer that is at work.
+func (r *run) announcementOf(c *client) Announcement {
+	return Announcement{By: r.writer, Child: c.pid, Devices: len(c.made) > 0}
+}
+
+func (r *run) announceItems(c *client, items []protocol.Item) error {
+	a := r.announcementOf(c)
+	a.Items = items
+	return r.announce(a)
 }
 
 // announceWrites is announce for exact writes.
-func (r *run) announceWrites(ws []write) error { return r.announceExact(ws, false) }
+func (r *run) announceWrites(c *client, ws []write) error { return r.announceExact(c, ws, false) }
 
-func (r *run) announceExact(ws []write, undo bool) error {
-	a := Announcement{By: r.writer, Undo: undo}
+func (r *run) announceExact(c *client, ws []write, undo bool) error {
+	a := r.announcementOf(c)
+	a.Undo = undo
 	for _, w := range ws {
 		a.Writes = append(a.Writes, Exact{protocol.Bytes(w.key), protocol.Bytes(w.value), w.via})
 	}
@@ -164,8 +223,8 @@ func (r *run) announceHost(keys []hostKey) error {
 }
 
 // announceRequest sees to it that nothing is asked of a child that was not announced.
-func (r *run) announceRequest(req protocol.Request) error {
-	a := Announcement{By: r.writer}
+func (r *run) announceRequest(c *client, req protocol.Request) error {
+	a := r.announcementOf(c)
 	if req.Perturb != nil {
 		a.Items = req.Perturb.Items
 	}

@@ -29,7 +29,7 @@ type Guardian struct {
 	// refused is why it could not begin. It begins while the run goes on, until that
 	// has something to announce.
 	refused error
-	path    string // of its journal, once that is there
+	left    bool // goodbye was said
 }
 
 // GuardianConfig says how a guardian is started.
@@ -134,9 +134,6 @@ func (g *Guardian) Begin(f Found) error {
 	go func() {
 		defer g.mu.Unlock()
 		g.refused = g.limited(func() error { return g.begin(begin, journal.HostLines(f.Host)) })
-		if g.refused == nil {
-			g.path = g.cfg.Journal
-		}
 	}()
 	return nil
 }
@@ -178,21 +175,33 @@ func (g *Guardian) End(keep bool) error {
 	if g.unwilling() {
 		return nil // the run has been told why
 	}
+	g.left = true
 	err := g.tell(word{End: &guardEnd{Keep: keep}})
-	if g.gone() && g.path != "" && !keep {
-		err = errors.Join(err, journal.Remove(g.path))
+	if g.gone() && g.cfg.Journal != "" && !keep {
+		err = errors.Join(err, journal.Remove(g.cfg.Journal))
 	}
 	return err
 }
 
-// Close ends the pipe and waits until the guardian has ended.
+// Close ends the pipe and waits until the guardian has ended; not for ever, but one that
+// has not been said goodbye to has the host to put back, and is let do that.
 func (g *Guardian) Close() {
 	for _, f := range g.ends {
 		_ = f.Close()
 	}
-	late := time.AfterFunc(DefaultDeadline, func() { _ = g.cmd.Process.Kill() })
-	defer late.Stop()
-	_ = g.cmd.Wait() // how it ended has been noticed, or does not matter any more
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = g.cmd.Wait() // how it ended has been noticed, or does not matter any more
+	}()
+	select {
+	case <-ended:
+		return
+	case <-time.After(DefaultDeadline):
+	}
+	if g.left {
+		_ = g.cmd.Process.Kill()
+	}
 }
 
 // unwilling tells that it is there, and could not begin.

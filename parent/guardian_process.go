@@ -141,15 +141,29 @@ func (g *guardianProcess) announced(a *Announcement) error {
 		g.recent = append(g.recent, *a)
 	}
 	g.forget()
+	var learnt []journal.Line
 	if len(a.Restless) > 0 {
-		if err := g.keep(journal.Line{Restless: &journal.Keys{Keys: a.Restless}}); err != nil {
+		learnt = append(learnt, journal.Line{Restless: &journal.Keys{Keys: a.Restless}})
+	}
+	if len(a.Theirs) > 0 {
+		learnt = append(learnt, journal.Line{Theirs: &journal.Values{Values: a.Theirs}})
+	}
+	if len(a.Overwritten) > 0 {
+		learnt = append(learnt, journal.Line{Overwritten: &journal.Values{Values: a.Overwritten}})
+	}
+	for _, l := range learnt {
+		if err := g.keep(l); err != nil {
 			return err
 		}
 	}
-	if news := g.known.News(a.values()); len(news) > 0 && g.file != nil {
-		return g.file.Append(journal.Line{Announced: &journal.Announced{Writes: news}})
+	news := &journal.Announced{Writes: g.known.News(a.values(), !a.Ahead)}
+	switch {
+	case len(news.Writes) == 0 || g.file == nil:
+		return nil
+	case a.Ahead:
+		return g.file.Append(journal.Line{Ahead: news})
 	}
-	return nil
+	return g.file.Append(journal.Line{Announced: news})
 }
 
 // forget moves what is not recent any more to what is earlier, and drops the oldest of that.
@@ -201,13 +215,26 @@ func (g *guardianProcess) goodbye(keep bool) error {
 // children is the run's, as they were told of.
 type children struct{ fds []int } // pidfds
 
-// add opens a child by its pid, before that can be another process's: its parent,
-// which has told of it, has not waited for it. One that cannot be opened is gone.
+// add opens a child by its pid. One that cannot be opened is gone; so is one whose pid is
+// another program's by now, because the run was killed just when it had told of it.
 func (c *children) add(pid int) {
 	c.prune()
-	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		c.fds = append(c.fds, fd)
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return
 	}
+	if isOther(pid) {
+		_ = unix.Close(fd)
+		return
+	}
+	c.fds = append(c.fds, fd)
+}
+
+// isOther tells that a process is known to run another program than this one.
+func isOther(pid int) bool {
+	its, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
+	own, oerr := os.Stat("/proc/self/exe")
+	return err == nil && oerr == nil && !os.SameFile(its, own)
 }
 
 // prune closes those that have ended.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/internal/journal"
 )
 
 // takeOver puts the host back after a run that went without a goodbye.
@@ -44,6 +46,12 @@ func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 		return err
 	}
 	defer p.Close()
+	p.Record = func(l journal.Line) error {
+		if g.file != nil {
+			_ = g.file.Append(l) // without, the host can be put back all the same
+		}
+		return nil
+	}
 	err = p.All(ctx, true) // at once what is known, then what comes late
 	p.drain(ctx)
 	time.Sleep(p.o.Settle)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -62,6 +63,16 @@ func item(k sysctl.Key, values ...string) word {
 		it.Candidates = append(it.Candidates, protocol.Bytes(v))
 	}
 	return word{Announce: &Announcement{By: WriterRoot, Items: []protocol.Item{it}}}
+}
+
+// ahead makes of an announcement one of a pass.
+func ahead(w word) word { w.Announce.Ahead = true; return w }
+
+// by makes of an announcement one of that child.
+func by(child int, w word) word { w.Announce.Child = child; return w }
+
+func theirs(k sysctl.Key, v string) []journal.Value {
+	return []journal.Value{journal.ValueOf(k, sysctl.State{Value: v})}
 }
 
 // leaksTo writes a key of the host along with the namespace's own.
@@ -150,6 +161,75 @@ func TestTakeOver(t *testing.T) {
 			},
 			words: []word{announcedWrite(written, "11")},
 			now:   map[sysctl.Key]string{written: "11"}, restored: 2,
+		},
+		"what was to be written later": {
+			handler: same, words: []word{ahead(item(written, "11")), announcedWrite(other, "5")},
+			now: map[sysctl.Key]string{written: "11"}, want: map[sysctl.Key]string{written: "11"}, left: 1,
+		},
+		"what was to be written later, and was": {
+			handler: toOther, words: []word{ahead(item(written, "11")), item(written, "11")},
+			now: map[sysctl.Key]string{written: "11", other: "11"}, restored: 1, // by that the other goes, too
+		},
+		"somebody else's, that we may write, too": {
+			handler: same, words: []word{{Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "11"), Items: []protocol.Item{{Key: protocol.Bytes(written), Avoid: []protocol.Bytes{"11"}}}}}},
+			now: map[sysctl.Key]string{written: "11"}, want: map[sysctl.Key]string{written: "11"}, left: 1,
+		},
+		"ours, over somebody else's": {
+			handler: same, words: []word{{Announce: &Announcement{Theirs: theirs(written, "4242")}}, announcedWrite(written, "11")},
+			now: map[sysctl.Key]string{written: "11"}, want: map[sysctl.Key]string{written: "4242"}, restored: 1,
+		},
+		"ours by a confirmed cause, over what was taken for somebody else's": {
+			handler: toOther, words: []word{
+				{Announce: &Announcement{Theirs: theirs(other, "4242")}}, announcedWrite(written, "11"), {Confirm: journal.KeysOf([]sysctl.Key{other})},
+			},
+			now: map[sysctl.Key]string{other: "11"}, restored: 1,
+		},
+		"somebody else's, that the run had overwritten": {
+			handler: same, words: []word{announcedWrite(written, "11"), {Announce: &Announcement{Overwritten: theirs(other, "77")}}},
+			want: map[sysctl.Key]string{other: "77"}, left: 1,
+		},
+		"somebody else's, that the run had overwritten while it only read": {
+			handler: same, words: []word{{Announce: &Announcement{Overwritten: theirs(other, "77")}}},
+			want: map[sysctl.Key]string{other: "77"}, left: 1,
+		},
+		"ours, that the run had put back": {
+			handler: toOther, words: []word{item(written, "11"), {Announce: &Announcement{Overwritten: theirs(other, "11")}}}, restored: 1,
+		},
+		"ours by its value, that the run had put back": {
+			handler: same, words: []word{announcedWrite(written, "11"), {Announce: &Announcement{Overwritten: theirs(written, "11")}}},
+		},
+		"overwritten, settled since": {
+			handler: same, words: []word{
+				announcedWrite(written, "11"), {Announce: &Announcement{Overwritten: theirs(other, "77")}},
+				{Announce: &Announcement{Overwritten: []journal.Value{{Key: protocol.Bytes(other)}}}},
+			},
+		},
+		"of two batches of one writer": {
+			handler: func(k *fakeKernel) handler {
+				return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					opener.values[key] = v
+					if opener != k.host && opener.values[latch] == "5" && v == "11" {
+						k.host.values[other] = "99"
+					}
+					return nil
+				}}
+			},
+			words: []word{by(7, item(latch, "5")), by(8, item(latch, "6")), announcedWrite(latch, "7"), announcedWrite(latch, "8"), by(7, item(written, "11"))},
+			now:   map[sysctl.Key]string{other: "99"}, restored: 1,
+		},
+		"another value each time": {
+			handler: func(k *fakeKernel) handler {
+				n := 1000
+				return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					if opener.values[key] = v; opener != k.host && v != "10" {
+						n++
+						k.host.values[other] = strconv.Itoa(n)
+					}
+					return nil
+				}}
+			},
+			words: []word{item(written, "11")},
+			now:   map[sysctl.Key]string{other: "1000"}, restored: 1,
 		},
 		"one-way": {
 			handler: refuses, words: []word{announcedWrite(written, "11")},
@@ -324,6 +404,50 @@ func TestDiesAtAnyValue(t *testing.T) {
 	}
 	if died < 8 {
 		t.Errorf("it died only %d times", died)
+	}
+}
+
+// Somebody else sets a key once, in the middle of a batch. Whenever the run dies after
+// that, the key has that value in the end: also while the run has put it back, to see
+// whether its own writes bring it again, and when it is going to write this very value.
+func TestForeignSurvives(t *testing.T) {
+	for _, value := range []string{"4242", "110"} {
+		for dies := range 40 {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+				d := &dyingGuard{t: t, path: filepath.Join(dir, "own", "journal")}
+				var then map[sysctl.Key]string
+				set, writes := false, 0
+				count := func() {
+					if writes++; set && writes > dies && !d.dead.Swap(true) {
+						then = maps.Clone(k.host.values)
+					}
+				}
+				plain := func(opener, _ *space, key sysctl.Key, v string) error {
+					if opener.values[key] = v; opener == k.host || set {
+						count()
+					}
+					return nil
+				}
+				k.handlers[other] = handler{write: plain}
+				k.handlers[latch] = handler{write: plain}
+				k.handlers[written] = handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					if opener != k.host && !set {
+						set, k.host.values[other] = true, value
+					}
+					return plain(opener, nil, key, v)
+				}}
+				_, _ = Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop()}) // what it finds is not asked for here
+				if d.dead.Load() {
+					k.host.values = then
+					if err := d.g.putBack(context.Background(), k); err != nil || k.host.values[other] != value {
+						t.Errorf("%s, after %d writes: %v, the host was %v, is %v: %s", value, dies, err, then, k.host.values, &d.log)
+					}
+				}
+				synctest.Wait()
+			})
+		}
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // LookInto finds out which of the open changes are ours with what a journal has: every
@@ -15,16 +17,24 @@ import (
 // What is ours is put back. It is not sure where others are writing sysctls meanwhile.
 func (p *PutBack) LookInto(ctx context.Context, throughWriter bool) (sure bool, err error) {
 	open := p.Open
+	sure, err = p.lookInto(ctx, p.announced(true), p.announced(false))
+	err = errors.Join(err, p.All(ctx, throughWriter))
+	p.restored(open)
+	return sure, err
+}
+
+// announced is the values in a journal as one announcement.
+func (p *PutBack) announced(underWay bool) []Announcement {
 	a := Announcement{By: p.writer}
-	for _, w := range p.known.Announced() {
+	for _, w := range p.known.Announced(underWay) {
 		for _, v := range w.Values {
 			a.Writes = append(a.Writes, Exact{Key: w.Key, Value: v})
 		}
 	}
-	sure, err = p.lookInto(ctx, []Announcement{a}, nil)
-	err = errors.Join(err, p.All(ctx, throughWriter))
-	p.restored(open)
-	return sure, err
+	if len(a.Writes) == 0 {
+		return nil
+	}
+	return []Announcement{a}
 }
 
 // Others may write sysctls meanwhile. In calmLooks looks, calmWindow apart, more
@@ -57,8 +67,10 @@ func (p *PutBack) calm(last Announcement) (bool, error) {
 	}
 	once := 0
 	for at, n := range moves {
-		if p.restless[at] = true; n == 1 {
+		if n == 1 {
 			once++
+		} else {
+			p.restless[at] = true
 		}
 	}
 	return once <= calmKeys, err
@@ -70,29 +82,74 @@ const lookRounds = 2
 
 // lookInto finds out which of the changes that nothing explains are ours, by making
 // announced writes again: the recent ones, and where that does not do, those before
-// them. It tells whether it could find out.
+// them, too. It tells whether it could find out. What is not ours, others have.
 func (p *PutBack) lookInto(ctx context.Context, recent, earlier []Announcement) (conclusive bool, err error) {
-	if len(recent) == 0 {
-		return true, nil // nothing was under way
-	}
-	if calm, err := p.calm(recent[len(recent)-1]); err != nil || !calm {
-		return false, err
-	}
-	for _, some := range [][]Announcement{recent, earlier} {
-		for round := 0; round < lookRounds && len(p.Open) > 0 && len(some) > 0; round++ {
-			open := p.Open
-			if err := p.repeat(ctx, some); err != nil {
-				return false, err
-			}
-			if err := p.look(); err != nil {
-				return false, err
-			}
-			if !slices.ContainsFunc(p.Open, func(c sysctl.Change) bool { return !slices.Contains(open, c) }) {
-				break // nothing has come that was not there
-			}
+	if len(recent)+len(earlier) > 0 {
+		var last Announcement
+		if len(recent) > 0 {
+			last = recent[len(recent)-1]
+		}
+		if calm, err := p.calm(last); err != nil || !calm {
+			return false, err
 		}
 	}
-	return true, nil
+	if err := p.lookIntoThese(ctx, recent); err != nil {
+		return false, err
+	}
+	if len(earlier) > 0 {
+		if err := p.lookIntoThese(ctx, slices.Concat(earlier, recent)); err != nil {
+			return false, err
+		}
+	}
+	for _, e := range effectsOf(observerHost, p.Open) { // those that no writes could tell of
+		if err := p.giveBack(watched{e, p.m.Host().Read(e.key)}); err != nil {
+			return false, err
+		}
+	}
+	return true, p.look()
+}
+
+func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error {
+	moved := map[place]int{} // to yet another value than the one they were found with
+	for round := 0; round < lookRounds && len(p.Open) > 0 && len(some) > 0; round++ {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		open, began := p.Open, time.Now()
+		more, err := p.repeat(context.WithoutCancel(ctx), some)
+		if err != nil {
+			return err
+		}
+		for _, at := range more {
+			if moved[at]++; moved[at] == lookRounds && !p.restless[at] {
+				p.ours(at.key)
+			}
+		}
+		if err := p.look(); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(p.Open, func(c sysctl.Change) bool { return !slices.Contains(open, c) }) {
+			break // nothing has come that was not there
+		}
+		if round+1 < lookRounds && len(more) > 0 {
+			p.sham(more, time.Since(began))
+		}
+	}
+	return nil
+}
+
+// sham waits as long as a round takes: what moves then, too, moves by itself.
+func (p *PutBack) sham(moved []place, took time.Duration) {
+	before := make([]sysctl.State, len(moved))
+	for i, at := range moved {
+		before[i] = p.m.Host().Read(at.key)
+	}
+	time.Sleep(took)
+	for i, at := range moved {
+		if p.m.Host().Read(at.key) != before[i] {
+			p.restless[at] = true
+		}
+	}
 }
 
 // watched is a change whose cause is being looked for.
@@ -102,30 +159,41 @@ type watched struct {
 }
 
 // repeat makes some announced writes, and those by which the host was put back, once
-// more. A change that comes back with them is ours.
-func (p *PutBack) repeat(ctx context.Context, some []Announcement) error {
+// more. A change that comes back with them is ours; those that came with another value
+// are moved.
+func (p *PutBack) repeat(ctx context.Context, some []Announcement) (moved []place, err error) {
 	// By undoing first: that does not touch the host, unless it is a leak.
 	if err := p.undoThese(ctx, some); err != nil {
-		return fmt.Errorf("undo: %w", err)
+		return nil, fmt.Errorf("undo: %w", err)
 	}
 	var open []watched
 	for _, e := range effectsOf(observerHost, p.Open) {
-		prior := p.m.Host().Read(e.key)
-		if !p.restless[e.place] && (prior == e.before || p.m.Host().Write(e.key, e.before.Value) == nil) {
-			open = append(open, watched{e, prior})
+		w := watched{e, p.m.Host().Read(e.key)}
+		if p.restless[e.place] {
+			continue
+		}
+		if err = p.keepOverwritten(w); err != nil {
+			break
+		}
+		if w.prior == w.before || p.m.Host().Write(e.key, e.before.Value) == nil {
+			open = append(open, w)
 		}
 	}
-	err := p.writeAgain(ctx, some)
+	if err == nil {
+		err = p.writeAgain(ctx, some)
+	}
 	if err == nil {
 		p.restoreAgain()
 		p.drain(ctx)
 		time.Sleep(p.o.Settle)
-	} else {
-		err = fmt.Errorf("write again: %w", err)
 	}
 	for _, w := range open {
-		if p.m.Host().Read(w.key) == w.after {
+		switch p.m.Host().Read(w.key) {
+		case w.after:
 			p.ours(w.key)
+		case w.before:
+		default:
+			moved = append(moved, w.place)
 		}
 	}
 	err = errors.Join(err, p.undoThese(ctx, some))
@@ -133,15 +201,36 @@ func (p *PutBack) repeat(ctx context.Context, some []Announcement) error {
 		if !p.confirmedAt(w.place) {
 			err = errors.Join(err, p.giveBack(w))
 		}
+		err = errors.Join(err, p.settled(w.key))
 	}
-	return err
+	return moved, err
+}
+
+// keepOverwritten has it on record what a key has that is put back to see whether it
+// comes again.
+func (p *PutBack) keepOverwritten(w watched) error {
+	if w.prior == w.before || !w.prior.OK() {
+		return nil
+	}
+	return p.record(journal.ValueOf(w.key, w.prior))
+}
+
+// settled has it on record that nothing is to be given back any more.
+func (p *PutBack) settled(k sysctl.Key) error { return p.record(journal.Value{Key: protocol.Bytes(k)}) }
+
+func (p *PutBack) record(v journal.Value) error {
+	l := journal.Line{Overwritten: &journal.Values{Values: []journal.Value{v}}}
+	if err := p.known.Add(l); err != nil || p.Record == nil {
+		return err
+	}
+	return p.Record(l)
 }
 
 // giveBack gives a key the value that somebody else seems to have set. With a value
 // that was announced for that very key it would be ours, whatever moves it else.
 func (p *PutBack) giveBack(w watched) error {
 	now, back := p.m.Host().Read(w.key), w.prior
-	if p.known.Has(w.key) {
+	if p.known.Has(w.key) || hasKey(p.byRun, w.key) {
 		back = w.after
 	} else if now != w.before {
 		return nil // something else has come: perhaps again in the next round
@@ -183,32 +272,54 @@ func (p *PutBack) undoThese(ctx context.Context, some []Announcement) error {
 	return err
 }
 
-// writeAgain makes announced writes once more, each lot in a fresh writer. Those of the
-// host's own keys are not made: what follows them goes back with them.
+// writeAgain makes announced writes once more, those of one writer in one writer. Those of
+// the host's own keys are not made: what follows them goes back with them.
 func (p *PutBack) writeAgain(ctx context.Context, some []Announcement) error {
+	type writer struct {
+		by      Writer
+		child   int
+		devices bool
+	}
+	lots := map[writer][]Announcement{}
+	var order []writer
 	for _, a := range some {
-		if a.By == "" {
-			continue
+		w := writer{a.By, a.Child, a.Devices}
+		if lots[w] == nil && a.By != "" {
+			order = append(order, w)
 		}
-		if err := p.again(ctx, a); err != nil {
+		lots[w] = append(lots[w], a)
+	}
+	for _, w := range order {
+		if err := p.again(ctx, lots[w]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *PutBack) again(ctx context.Context, a Announcement) error {
-	defer p.having(a.Devices)()
-	w, err := p.start(ctx, a.By.role())
+// again is writeAgain for one writer.
+func (p *PutBack) again(ctx context.Context, lots []Announcement) error {
+	defer p.having(lots[0].Devices)()
+	w, err := p.start(ctx, lots[0].By.role())
 	if err != nil {
 		return err
 	}
 	defer w.abandon()
+	for _, a := range lots {
+		if err := p.lotAgain(ctx, w, a); err != nil {
+			return err
+		}
+	}
+	return w.quit()
+}
+
+func (p *PutBack) lotAgain(ctx context.Context, w *client, a Announcement) error {
 	var ws []write
 	for _, x := range a.Writes {
 		ws = append(ws, write{key: sysctl.Key(x.Key), value: string(x.Value), via: x.Via})
 	}
 	var seen, more []effect
+	var err error
 	if len(a.Items) > 0 {
 		if _, seen, err = p.perturb(w, a.Items); err != nil {
 			return err
@@ -224,5 +335,5 @@ func (p *PutBack) again(ctx context.Context, a Announcement) error {
 			p.ours(e.key) // even if it has gone back by now
 		}
 	}
-	return w.quit()
+	return nil
 }

@@ -106,7 +106,7 @@ func (r *run) writeThrough(p passed, again write) write {
 // through makes writes through descriptors that a writer opens for them, and
 // watches the host meanwhile. Where its namespace is to be gone, it ends the writer.
 func (r *run) through(ctx context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
-	if err := r.announceWrites(again); err != nil {
+	if err := r.announceWrites(w, again); err != nil {
 		return nil, nil, err
 	}
 	all, err := r.handedOver(ctx, w, again)

@@ -25,6 +25,11 @@ type PutBack struct {
 	Off, Open, Left []sysctl.Change
 	// Restored is what was put back.
 	Restored []sysctl.Change
+	byRun    []sysctl.Change // of the open ones, those that the run had put back
+
+	// Record adds a line to the journal's file, before what it says is done; nil: there
+	// is none.
+	Record func(journal.Line) error
 }
 
 // NewPutBack compares the machine's host with how a journal says it was found. Of
@@ -38,6 +43,12 @@ func NewPutBack(m Machine, j *journal.Journal, o Options) (*PutBack, error) {
 	for _, e := range j.Host {
 		if j.Restless(e.Key) {
 			p.restless[place{observerHost, e.Key}] = true
+		}
+	}
+	// What others had set before a write of ours came is what goes back.
+	for k, st := range j.Theirs() {
+		if now := m.Host().Read(k); now != st && now != p.host.Expected(k) && !j.Confirmed(k) {
+			p.host.Expect(k, st)
 		}
 	}
 	if err := p.look(); err != nil {
@@ -79,8 +90,29 @@ func (p *PutBack) look() error {
 			p.Left = append(p.Left, c)
 		}
 	}
+	p.byRun = p.overwritten(changes)
+	p.Open = append(p.Open, p.byRun...)
 	return nil
 }
+
+// overwritten is what is as expected only because the run had put it back to see whether
+// it comes again, and was killed before that told whose it was.
+func (p *PutBack) overwritten(changes []sysctl.Change) (open []sysctl.Change) {
+	for _, c := range p.known.Overwritten() {
+		c.Before = p.host.Expected(c.Key)
+		at := place{observerHost, c.Key}
+		if hasKey(changes, c.Key) || c.After == c.Before || p.confirmedAt(at) || p.restless[at] {
+			continue
+		}
+		if len(p.known.Judge([]sysctl.Change{c}).Open) > 0 {
+			open = append(open, c)
+		}
+	}
+	return open
+}
+
+// Overwritten tells that an open change is one that the run had put back itself.
+func (p *PutBack) Overwritten(c sysctl.Change) bool { return hasKey(p.byRun, c.Key) }
 
 // All puts back what is ours until nothing of it is off, or nothing helps: through
 // a writer first, if asked to, as the leak may have come, and then on the host.

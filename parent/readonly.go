@@ -95,6 +95,11 @@ func (r *run) readTrial(ctx context.Context, reads []write) ([]effect, error) {
 		return nil, err
 	}
 	defer w.abandon()
+	if len(reads) > 0 {
+		if err := r.announceWrites(w, reads); err != nil {
+			return nil, err
+		}
+	}
 	for part := range slices.Chunk(reads, r.o.BatchSize) {
 		if _, err := w.replay(part); err != nil {
 			return nil, err

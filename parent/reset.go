@@ -136,7 +136,7 @@ func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 	defer w.abandon()
 	if undo[0].passed() {
 		_, _, err = r.through(ctx, w, undo)
-	} else if err = r.announceExact(undo, true); err == nil {
+	} else if err = r.announceExact(w, undo, true); err == nil {
 		_, err = w.replay(undo)
 	}
 	if err != nil {
@@ -246,6 +246,9 @@ func breadth(k sysctl.Key) int {
 func (r *run) restoreOnHost(e effect) bool {
 	if !e.before.OK() || !r.mayRestore(e) {
 		return false
+	}
+	if r.announceOverwriting(e) != nil {
+		return false // the next announcement fails, too
 	}
 	err := r.m.Host().Write(e.key, e.before.Value)
 	r.denied[e.key] = r.atFirst(e.key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))

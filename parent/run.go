@@ -12,6 +12,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // run is one run: what is known so far, and the children that live as long.
@@ -210,7 +211,7 @@ func (r *run) start(ctx context.Context, role Role) (*client, error) {
 	c.writing = r.o.Writing
 	if r.o.Guard != nil {
 		r.o.Guard.Child(c.pid)
-		c.announce = r.announceRequest
+		c.announce = func(req protocol.Request) error { return r.announceRequest(c, req) }
 	}
 	if r.devices {
 		err = c.makeDevices(r.o.Devices)

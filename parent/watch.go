@@ -13,7 +13,7 @@ import (
 // at work on its own device only. So are a few keys where each was alone before.
 // With an error it returns what was written until then.
 func (r *run) perturb(w *client, items []protocol.Item) (ws []write, seen []effect, err error) {
-	if err := r.announceItems(items); err != nil {
+	if err := r.announceItems(w, items); err != nil {
 		return nil, nil, err
 	}
 	for len(items) > 0 && err == nil {
@@ -75,7 +75,7 @@ func (r *run) replay(ctx context.Context, w *client, again []write) (ws []write,
 }
 
 func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
-	if err := r.announceWrites(again); err != nil {
+	if err := r.announceWrites(w, again); err != nil {
 		return nil, nil, err
 	}
 	for i := range again {

@@ -49,6 +49,14 @@ func (s *session) startGuardian() (*parent.Guardian, error) {
 	return parent.StartGuardian(cfg)
 }
 
+// ofUsers is the journals that root should know of.
+func ofUsers() []string {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return journal.OfUsers()
+}
+
 // leftOver is the error of a journal that a run which was killed has left.
 type leftOver struct {
 	path string
@@ -70,6 +78,9 @@ func (e leftOver) Error() string {
 func (s *session) leftOver(ctx context.Context) error {
 	path := journalPath()
 	j, err := journal.Read(path)
+	if others := ofUsers(); len(others) > 0 {
+		s.log.Warn().Strs("journals", others).Msg("runs of other users were killed: the host may not be as it was, and they can restore it")
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -99,6 +110,7 @@ func restoreFirst(ctx context.Context, cfg parent.LinuxConfig, path string, j *j
 		return err
 	}
 	defer done()
+	p.Record = func(l journal.Line) error { return journal.Append(path, l) }
 	err = putBack(ctx, p)
 	log.Warn().Str("journal", path).Int("restored", len(p.Restored)).Int("left", len(p.Open)+len(p.Left)).Int("not_restored", len(p.Off)).
 		Msg("put back what a run that was killed had left")

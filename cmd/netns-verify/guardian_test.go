@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -238,6 +239,60 @@ func TestRestore(t *testing.T) {
 	}
 	if after := readTree(t, root); !strings.Contains(after, "keya=100\n") || !strings.Contains(after, "keyb=777\n") {
 		t.Errorf("the host:\n%s", after)
+	}
+	noJournal(t)
+}
+
+// A signal ends restore before it has found out about all: the journal stays, and what
+// others may have set is as they left it.
+func TestRestoreStopped(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 2)
+	leaveJournal(t, root, nil)
+	setKey(t, root, "net/core/keya", "101")
+	setKey(t, root, "net/core/keyb", "777")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(signalled{syscall.SIGTERM})
+	r := &restoring{root: root, path: journalPath(), stdout: os.Stdout, stderr: os.Stderr}
+	p, done, err := r.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = putBack(ctx, p)
+	done()
+	if err == nil || !strings.Contains(err.Error(), "ended by SIGTERM") {
+		t.Errorf("said %v", err)
+	}
+	if got := r.end(err, ""); !errors.Is(got, ended{report.ExitSignal + int(syscall.SIGTERM)}) {
+		t.Errorf("ended with %v", got)
+	}
+	if after := readTree(t, root); !strings.Contains(after, "keya=100\n") || !strings.Contains(after, "keyb=777\n") {
+		t.Errorf("the host:\n%s", after)
+	}
+	if _, err := journal.Read(journalPath()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What the run had overwritten to see whose it was is shown, and given back; the journal
+// tells of what restore overwrites itself.
+func TestRestoreOverwritten(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 2)
+	leaveJournal(t, root, nil)
+	over := journal.Line{Overwritten: &journal.Values{Values: []journal.Value{journal.ValueOf("net/core/keyb", sysctl.State{Value: "777"})}}}
+	if err := journal.Append(journalPath(), over); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := cli(t, "restore", "--root", root, "--dry-run")
+	if status != report.ExitClean || !strings.Contains(stdout, "777, was 100: the run has put it back") || strings.Contains(readTree(t, root), "777") {
+		t.Errorf("--dry-run: exit status %d, %s%s", status, stdout, stderr)
+	}
+	status, stdout, stderr = cli(t, "restore", "--root", root, "--yes")
+	if status != report.ExitClean || !strings.Contains(readTree(t, root), "keyb=777\n") {
+		t.Errorf("exit status %d, %s%s", status, stdout, stderr)
 	}
 	noJournal(t)
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
+	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/vm"
 	"github.com/netns-verify/netns-verify/parent"
 )
@@ -28,11 +29,14 @@ func hint(err error) string {
 	var path *os.PathError
 	started := errors.As(err, &path) && path.Op == "fork/exec"
 	var left leftOver
+	var malformed journal.Malformed
 	switch {
 	case errors.As(err, &left) && left.err != nil:
 		return "run netns-verify restore there; if that is gone for good, remove the file"
 	case errors.As(err, &left):
 		return "run netns-verify restore (it shows what is different, and asks), or netns-verify run --restore-first"
+	case errors.As(err, &malformed):
+		return "another version of the tool has written it, or something has changed it: nothing was touched; to go on with the host as it is, remove the file"
 	case errors.Is(err, parent.ErrJournal):
 		return "what the host's keys are is kept there for the case that this process and its guardian are killed; make room for it, or go without: --no-journal"
 	case errors.Is(err, vm.ErrNoQEMU):

@@ -79,7 +79,8 @@ Without a journal there is nothing to do. One of another boot, of another networ
 namespace or of another --root is named, and nothing is touched.
 
 Exit status: 0 nothing that is known to be the run's is left (or --dry-run), 2 usage or
-not agreed to, 3 something could not be put back, or the journal is not for here.`,
+not agreed to, 3 something could not be put back, or the journal is not for here,
+130, 143, 129 ended by SIGINT, SIGTERM or SIGHUP: the journal stays.`,
 		Example: `  netns-verify restore --dry-run    # show what is different
   netns-verify restore              # show it, ask, put it back
   netns-verify restore --yes --json # for scripts`,
@@ -107,7 +108,11 @@ func (r *restoring) run() error {
 	r.said = restored{Journal: r.path, Changes: []change{}}
 	p, done, err := r.open()
 	if errors.Is(err, fs.ErrNotExist) {
-		return r.end(nil, "no run has left anything: there is no "+r.path)
+		says := "no run has left anything: there is no " + r.path
+		if others := ofUsers(); len(others) > 0 {
+			says += "; but runs of other users have, who can restore it: " + strings.Join(others, ", ")
+		}
+		return r.end(nil, says)
 	}
 	if err != nil {
 		return r.end(err, "")
@@ -125,7 +130,10 @@ func (r *restoring) run() error {
 			return err
 		}
 	}
-	err = putBack(context.Background(), p)
+	p.Record = func(l journal.Line) error { return journal.Append(r.path, l) }
+	ctx, _, stop := untilSignal(context.Background(), zerolog.Nop(), "")
+	err = putBack(ctx, p)
+	stop()
 	r.tried = true
 	r.collect(p)
 	if err == nil {
@@ -144,7 +152,7 @@ func (r *restoring) run() error {
 func putBack(ctx context.Context, p *parent.PutBack) error {
 	throughWriter, sure := os.Geteuid() != 0, true
 	err := p.All(ctx, throughWriter)
-	if err == nil && len(p.Open) > 0 {
+	if err == nil && len(p.Open) > 0 && ctx.Err() == nil {
 		sure, err = p.LookInto(ctx, throughWriter)
 	}
 	switch {
@@ -152,6 +160,8 @@ func putBack(ctx context.Context, p *parent.PutBack) error {
 		return fmt.Errorf("put the host back: %w", err)
 	case len(p.Off) > 0:
 		return fmt.Errorf("%d of %d keys could not be put back: %s: %s", len(p.Off), len(p.Off)+len(p.Restored), report.Show(p.Off[0].Key.Dotted()), p.Why(p.Off[0]))
+	case ctx.Err() != nil && len(p.Open) > 0:
+		return fmt.Errorf("put the host back: stopped before it was known whose doing %d changes are: %w", len(p.Open), context.Cause(ctx))
 	case !sure && len(p.Open) > 0:
 		return fmt.Errorf("%d keys are not as they were found, and others are writing sysctls now, so that nobody can tell whose doing that is (%s): try again when they do not",
 			len(p.Open), report.Show(p.Open[0].Key.Dotted()))
@@ -219,7 +229,12 @@ func (r *restoring) collect(p *parent.PutBack) {
 		add(p.Open, leftAlone, func(sysctl.Change) string { return "no write of the run explains it" })
 	} else {
 		add(p.Off, toRestore, ours)
-		add(p.Open, toLookInto, func(sysctl.Change) string { return "the run may have changed it" })
+		add(p.Open, toLookInto, func(c sysctl.Change) string {
+			if p.Overwritten(c) {
+				return "the run has put it back, to see whether its writes had changed it"
+			}
+			return "the run may have changed it"
+		})
 	}
 	add(p.Left, leftAlone, func(sysctl.Change) string { return "it came or went, or cannot be written" })
 }
@@ -270,6 +285,9 @@ func (r *restoring) ask(off, open int) error {
 func (r *restoring) end(err error, says string) error {
 	if err != nil {
 		r.said.ExitStatus, r.said.Error = report.ExitUnverified, withErrno(err)
+		if sig := (signalled{}); errors.As(err, &sig) {
+			r.said.ExitStatus = report.ExitSignal + int(sig.Signal)
+		}
 	}
 	if r.json {
 		e := json.NewEncoder(r.stdout)
@@ -289,5 +307,5 @@ func (r *restoring) end(err error, says string) error {
 	if h := hint(err); h != "" {
 		_, _ = fmt.Fprintf(r.stderr, "%s\n", h)
 	}
-	return ended{report.ExitUnverified}
+	return ended{max(r.said.ExitStatus, report.ExitUnverified)}
 }

@@ -41,7 +41,8 @@ func newScreen(t terminal) *screen {
 	} else {
 		c.DisableColor()
 	}
-	s := &screen{w: t.file, moves: t.moves, width: t.width, now: time.Now, faint: c.SprintFunc()}
+	slow := newPatient(t.file) // Ctrl-S, or a terminal that hangs, must not hold up a run
+	s := &screen{w: slow, moves: t.moves, width: t.width, now: time.Now, faint: c.SprintFunc()}
 	stop := make(chan struct{})
 	var ticking sync.WaitGroup
 	ticking.Go(func() {
@@ -65,6 +66,8 @@ func newScreen(t terminal) *screen {
 		defer s.mu.Unlock()
 		s.settle()
 		s.at = parent.Progress{}
+		_, _ = slow.close() // what was dropped is only how things went
+		s.w = t.file
 	})
 	return s
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,28 @@ func TestScreen(t *testing.T) {
 	if out.String() != want {
 		t.Errorf("got\n%q, want\n%q", out.String(), want)
 	}
+}
+
+// A terminal that takes nothing (Ctrl-S) holds nobody up.
+func TestScreenHeld(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newScreen(terminal{file: w, moves: true})
+	line := []byte(strings.Repeat("x", 4095) + "\n")
+	for i := range 64 { // four times what a pipe holds
+		s.progress(parent.Progress{Phase: parent.PhaseForward, Done: i, Total: 64})
+		if n, err := s.Write(line); n != len(line) || err != nil {
+			t.Fatalf("wrote %d: %v", n, err)
+		}
+	}
+	s.close()
+	got := make([]byte, 1)
+	if _, err := r.Read(got); err != nil {
+		t.Error(err)
+	}
+	_, _ = r.Close(), w.Close() // whoever still writes is told so
 }
 
 func TestScreenThatCannotMove(t *testing.T) {

@@ -1,12 +1,15 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -15,19 +18,36 @@ import (
 // name is the file's: there is one run at a time.
 const name = "journal"
 
-// Path is where the calling user's journal is: in /run for root, else where the
-// user's session has what does not outlive it, or, without one, in a directory of
-// the user's own below /tmp.
+// Path is where the calling user's journal is, or is to be: in /run for root, else where
+// the user's session has what does not outlive it, or, without one, in a directory of the
+// user's own below /tmp. One that is in a place which another environment would choose
+// is found there.
 func Path() string {
-	runtime := os.Getenv("XDG_RUNTIME_DIR")
-	switch uid := os.Geteuid(); {
-	case uid == 0:
+	uid := os.Geteuid()
+	if uid == 0 {
 		return "/run/netns-verify/" + name
-	case filepath.IsAbs(runtime) && owner(runtime) == uid: // not of whoever became this user
-		return filepath.Join(runtime, "netns-verify", name)
-	default:
-		return filepath.Join(os.TempDir(), "netns-verify-"+strconv.Itoa(uid), name)
 	}
+	paths := pathsOf(uid)
+	for _, p := range paths {
+		if _, err := os.Lstat(p); err == nil {
+			return p
+		}
+	}
+	return paths[0]
+}
+
+// pathsOf is where a user's journal may be, the best place first.
+func pathsOf(uid int) (paths []string) {
+	id := strconv.Itoa(uid)
+	for _, session := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + id} {
+		if filepath.IsAbs(session) && owner(session) == uid { // not of whoever became this user
+			paths = append(paths, filepath.Join(session, "netns-verify", name))
+		}
+	}
+	for _, tmp := range []string{os.TempDir(), "/tmp"} {
+		paths = append(paths, filepath.Join(tmp, "netns-verify-"+id, name))
+	}
+	return paths
 }
 
 func owner(path string) (uid int) {
@@ -36,6 +56,17 @@ func owner(path string) (uid int) {
 		return -1
 	}
 	return int(st.Uid)
+}
+
+// OfUsers is the journals of users other than root, in the usual places. Root must not
+// believe them, as their users can write anything into them, but should know.
+func OfUsers() []string {
+	var found []string
+	for _, pattern := range []string{"/run/user/*/netns-verify/" + name, "/tmp/netns-verify-*/" + name} {
+		some, _ := filepath.Glob(pattern) // only a bad pattern fails
+		found = append(found, slices.DeleteFunc(some, func(p string) bool { return owner(p) <= 0 })...)
+	}
+	return found
 }
 
 // File is a journal that is being written. Nothing is synced: neither it nor what
@@ -63,7 +94,7 @@ func create(path string, first []Line) (*File, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: unix.EEXIST}
 	}
-	part := filepath.Join(dir, "."+name) // one that was left over is of no use to anybody
+	part := partOf(path) // one that was left over is of no use to anybody
 	tmp, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
@@ -83,6 +114,9 @@ func create(path string, first []Line) (*File, error) {
 	}
 	return f, nil
 }
+
+// partOf is the file's name while it is not whole yet.
+func partOf(path string) string { return filepath.Join(filepath.Dir(path), "."+name) }
 
 // private makes sure of a directory to which nobody else can write.
 func private(dir string) error {
@@ -131,6 +165,32 @@ func (f *File) write(l Line) error {
 	return nil
 }
 
+// Append adds a line to a journal that is nobody's any more, whole or not at all.
+func Append(path string, l Line) error {
+	file, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	defer func() { _ = file.Close() }() // nothing is buffered
+	if err := trusted(file); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	f := &File{file: file, path: path}
+	if f.size, err = wholeLines(file); err == nil {
+		err = file.Truncate(f.size)
+	}
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return f.Append(l)
+}
+
+// wholeLines is where the last line that has its end ends.
+func wholeLines(file *os.File) (int64, error) {
+	b, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	return int64(bytes.LastIndexByte(b, '\n') + 1), err
+}
+
 // Close leaves the file where it is.
 func (f *File) Close() error { return f.file.Close() }
 
@@ -140,6 +200,7 @@ func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove journal: %w", err)
 	}
+	_ = os.Remove(partOf(path))       // of a guardian that was killed before it was whole
 	_ = os.Remove(filepath.Dir(path)) // there may be something else in it
 	return nil
 }

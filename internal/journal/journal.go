@@ -23,8 +23,12 @@ type Journal struct {
 	// Host is how the host was found.
 	Host sysctl.Snapshot
 
-	announced           map[sysctl.Key]map[string]bool // values in their normal form
+	// announced has values in their normal form, and whether writing them was under
+	// way already, or was to come.
+	announced           map[sysctl.Key]map[string]bool
 	confirmed, restless map[sysctl.Key]bool
+	theirs              map[sysctl.Key][]sysctl.State // newest last
+	overwritten         map[sysctl.Key]sysctl.State
 }
 
 // Add takes a line for what it says. The error names the field.
@@ -38,18 +42,22 @@ func (j *Journal) Add(l Line) error {
 		return j.addHost(l.Host)
 	case !j.Whole():
 		return fmt.Errorf("host: %d of %d values were there when something else came", len(j.Host), j.Header.Keys)
+	case l.Ahead != nil:
+		return j.addWrites("ahead", l.Ahead, false)
 	case l.Announced != nil:
-		for i, w := range l.Announced.Writes {
-			err := sysctl.Key(w.Key).Check()
-			if err == nil && !sysctl.Key(w.Key).Network() {
-				err = fmt.Errorf("key %.80q is not below net/", string(w.Key))
+		return j.addWrites("announced", l.Announced, true)
+	case l.Theirs != nil:
+		return addValues("theirs", l.Theirs, func(k sysctl.Key, st *protocol.State) {
+			if st != nil {
+				j.theirs[k] = append(j.theirs[k], st.State())
 			}
-			if err != nil {
-				return fmt.Errorf("announced.writes[%d]: %w", i, err)
+		})
+	case l.Overwritten != nil:
+		return addValues("overwritten", l.Overwritten, func(k sysctl.Key, st *protocol.State) {
+			if delete(j.overwritten, k); st != nil {
+				j.overwritten[k] = st.State()
 			}
-			j.announce(w)
-		}
-		return nil
+		})
 	case l.Confirmed != nil:
 		return addKeys(j.confirmed, "confirmed", l.Confirmed)
 	default:
@@ -70,18 +78,19 @@ func (j *Journal) begin(h *Header) error {
 	case h.Keys < 0:
 		return fmt.Errorf("header.keys: there are no %d keys", h.Keys)
 	}
-	*j = Journal{Header: *h, announced: map[sysctl.Key]map[string]bool{}, confirmed: map[sysctl.Key]bool{}, restless: map[sysctl.Key]bool{}}
+	*j = Journal{
+		Header: *h, announced: map[sysctl.Key]map[string]bool{}, confirmed: map[sysctl.Key]bool{}, restless: map[sysctl.Key]bool{},
+		theirs: map[sysctl.Key][]sysctl.State{}, overwritten: map[sysctl.Key]sysctl.State{},
+	}
 	return nil
 }
 
 func (j *Journal) addHost(h *Host) error {
 	for i, e := range h.Entries {
 		k := sysctl.Key(e.Key)
-		err := k.Check()
+		err := check(k)
 		switch {
 		case err != nil:
-		case !k.Network():
-			err = fmt.Errorf("key %.80q is not below net/", string(k))
 		case len(j.Host) > 0 && k <= j.Host[len(j.Host)-1].Key:
 			err = fmt.Errorf("key %.80q is out of order", string(k))
 		case len(j.Host) == j.Header.Keys:
@@ -98,44 +107,105 @@ func (j *Journal) addHost(h *Host) error {
 // Whole tells that all of the host's values are there.
 func (j *Journal) Whole() bool { return j.Header.Version != 0 && len(j.Host) == j.Header.Keys }
 
-// announce tells whether the write has a value that was not known yet.
-func (j *Journal) announce(w Write) (news bool) {
+func check(k sysctl.Key) error {
+	if err := k.Check(); err != nil {
+		return err
+	}
+	if !k.Network() {
+		return fmt.Errorf("key %.80q is not below net/", string(k))
+	}
+	return nil
+}
+
+func (j *Journal) addWrites(field string, a *Announced, underWay bool) error {
+	for i, w := range a.Writes {
+		if err := check(sysctl.Key(w.Key)); err != nil {
+			return fmt.Errorf("%s.writes[%d]: %w", field, i, err)
+		}
+		j.announce(w, underWay)
+	}
+	return nil
+}
+
+func addValues(field string, vs *Values, add func(sysctl.Key, *protocol.State)) error {
+	for i, v := range vs.Values {
+		if err := check(sysctl.Key(v.Key)); err != nil {
+			return fmt.Errorf("%s.values[%d]: %w", field, i, err)
+		}
+		add(sysctl.Key(v.Key), v.State)
+	}
+	return nil
+}
+
+// announce tells whether the write has a value that was not known yet, or not to be
+// under way.
+func (j *Journal) announce(w Write, underWay bool) (news bool) {
 	values := j.announced[sysctl.Key(w.Key)]
 	if values == nil {
 		values = map[string]bool{}
 		j.announced[sysctl.Key(w.Key)] = values
 	}
 	for _, v := range w.Values {
-		if n := normal(string(v)); !values[n] {
-			values[n], news = true, true
+		n := normal(string(v))
+		if was, known := values[n]; !known || underWay && !was {
+			values[n], news = underWay, true
 		}
 	}
 	return news
 }
 
 // News is those of some writes that have values which are not announced yet; now they are.
-func (j *Journal) News(ws []Write) []Write {
+func (j *Journal) News(ws []Write, underWay bool) []Write {
 	var news []Write
 	for _, w := range ws {
-		if j.announce(w) {
+		if j.announce(w, underWay) {
 			news = append(news, w)
 		}
 	}
 	return news
 }
 
-// Announced is all values that were announced, in their normal form, by key.
-func (j *Journal) Announced() []Write {
+// Announced is the values of writes that were under way, or of those that were to
+// come, in their normal form, by key.
+func (j *Journal) Announced(underWay bool) []Write {
 	var ws []Write
 	for _, k := range slices.Sorted(maps.Keys(j.announced)) {
 		w := Write{Key: protocol.Bytes(k)}
 		for _, v := range slices.Sorted(maps.Keys(j.announced[k])) {
-			w.Values = append(w.Values, protocol.Bytes(v))
+			if j.announced[k][v] == underWay {
+				w.Values = append(w.Values, protocol.Bytes(v))
+			}
 		}
-		ws = append(ws, w)
+		if len(w.Values) > 0 {
+			ws = append(ws, w)
+		}
 	}
 	return ws
 }
+
+// Theirs is what others have made of a key, as far as the run knew.
+func (j *Journal) Theirs() map[sysctl.Key]sysctl.State {
+	m := map[sysctl.Key]sysctl.State{}
+	for k, all := range j.theirs {
+		m[k] = all[len(all)-1]
+	}
+	return m
+}
+
+// Overwritten is what keys had before they were put back for a trial, where it is not
+// settled whose that was, by key.
+func (j *Journal) Overwritten() []sysctl.Change {
+	var cs []sysctl.Change
+	for _, k := range slices.Sorted(maps.Keys(j.overwritten)) {
+		if e, known := j.at(k); known {
+			cs = append(cs, sysctl.Change{Key: k, Before: e.State, After: j.overwritten[k]})
+		}
+	}
+	return cs
+}
+
+// Confirmed tells that a confirmed cause changes the key.
+func (j *Journal) Confirmed(k sysctl.Key) bool { return j.confirmed[k] }
 
 // Has tells that values were announced for a key.
 func (j *Journal) Has(k sysctl.Key) bool { return len(j.announced[k]) > 0 }
@@ -202,6 +272,12 @@ func trusted(f *os.File) error {
 	return isPrivate(filepath.Dir(f.Name()))
 }
 
+// Malformed is the error of a file that is no journal, or not one of this version.
+type Malformed struct{ error }
+
+// Unwrap gives what is wrong with it.
+func (m Malformed) Unwrap() error { return m.error }
+
 // Read reads a journal's file, which must be this user's own. The error wraps fs.ErrNotExist where there is none.
 func Read(path string) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) // no waiting for the other end of a pipe
@@ -221,7 +297,7 @@ func Read(path string) (*Journal, error) {
 	}
 	j, err := Decode(b)
 	if err != nil {
-		return nil, fmt.Errorf("read journal %s: %w", path, err)
+		return nil, fmt.Errorf("read journal %s: %w", path, Malformed{err})
 	}
 	return j, nil
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +42,14 @@ func announced(key string, values ...string) Line {
 	return Line{Announced: &Announced{Writes: []Write{w}}}
 }
 
+func ahead(key string, values ...string) Line {
+	return Line{Ahead: announced(key, values...).Announced}
+}
+
+func values(k sysctl.Key, v string) *Values {
+	return &Values{Values: []Value{ValueOf(k, sysctl.State{Value: v})}}
+}
+
 // lines is a journal of the host with more at its end.
 func lines(more ...Line) []Line {
 	return append(append([]Line{{Header: header()}}, HostLines(host)...), more...)
@@ -66,8 +76,18 @@ func TestFile(t *testing.T) {
 	for _, l := range []Line{
 		announced("net/core/a", "11", "\xff"), announced("net/core/a", "12"),
 		{Confirmed: KeysOf([]sysctl.Key{"net/core/vector"})}, {Restless: KeysOf([]sysctl.Key{"net/core/counter"})},
+		ahead("net/core/a", "12", "13"), ahead("net/core/vector", "7"), announced("net/core/vector", "7"),
+		{Theirs: values("net/core/a", "4242")}, {Theirs: values("net/core/a", "4343")}, {Overwritten: values("net/core/seen", "5")},
 	} {
 		if err := f.Append(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.file.WriteAt([]byte(`{"announced":{"writes":[{"key":"net/core/a","values":["never sent, and longer than what comes then"]}]}`), f.size); err != nil {
+		t.Fatal(err) // killed in the middle of it
+	}
+	for _, l := range []Line{{Overwritten: values("net/core/counter", "6")}, {Overwritten: &Values{Values: []Value{{Key: "net/core/seen"}}}}} {
+		if err := Append(path, l); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,9 +103,21 @@ func TestFile(t *testing.T) {
 	if !reflect.DeepEqual(j.Host, host) || j.Header != *header() {
 		t.Errorf("read %+v", j)
 	}
-	if want := map[string]bool{"11": true, "12": true, "\xff": true}; !reflect.DeepEqual(j.announced["net/core/a"], want) ||
+	if want := map[string]bool{"11": true, "12": true, "13": false, "\xff": true}; !reflect.DeepEqual(j.announced["net/core/a"], want) ||
 		!j.confirmed["net/core/vector"] || !j.Restless("net/core/counter") || !j.Written() {
 		t.Errorf("read %+v", j)
+	}
+	if got, want := j.Theirs(), (map[sysctl.Key]sysctl.State{"net/core/a": {Value: "4343"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("theirs %v", got)
+	}
+	if got, want := j.Overwritten(), []sysctl.Change{{Key: "net/core/counter", Before: sysctl.State{Value: "7"}, After: sysctl.State{Value: "6"}}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("overwritten %v", got)
+	}
+	if got, want := j.Announced(false), ahead("net/core/a", "13").Ahead.Writes; !reflect.DeepEqual(got, want) {
+		t.Errorf("ahead %v", got)
+	}
+	if got, want := j.Announced(true)[1], announced("net/core/vector", "7").Announced.Writes[0]; !reflect.DeepEqual(got, want) {
+		t.Errorf("under way %v", got)
 	}
 	if _, err := Create(path, lines()); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a journal that is there was replaced: %v", err)
@@ -263,7 +295,10 @@ func TestCheck(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	whole := text(f, lines(announced("net/core/a", "11"), Line{Confirmed: KeysOf([]sysctl.Key{"net/core/a"})}, Line{Restless: KeysOf([]sysctl.Key{"net/core/b"})}))
+	whole := text(f, lines(
+		announced("net/core/a", "11"), ahead("net/core/a", "12"), Line{Theirs: values("net/core/a", "13")}, Line{Overwritten: values("net/core/seen", "5")},
+		Line{Confirmed: KeysOf([]sysctl.Key{"net/core/a"})}, Line{Restless: KeysOf([]sysctl.Key{"net/core/b"})},
+	))
 	f.Add(whole)
 	f.Add(whole[:len(whole)-9])
 	f.Add([]byte(`{"header":{"version":2}}` + "\n"))
@@ -288,4 +323,21 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%d changes, judged %+v", len(changes), got)
 		}
 	})
+}
+
+// A user's journal is looked for wherever another environment would have it.
+func TestPathsOf(t *testing.T) {
+	session, tmp, uid := t.TempDir(), t.TempDir(), os.Getuid()
+	id := strconv.Itoa(uid)
+	t.Setenv("XDG_RUNTIME_DIR", session)
+	t.Setenv("TMPDIR", tmp)
+	got := pathsOf(uid)
+	want := []string{filepath.Join(session, "netns-verify/journal"), filepath.Join(tmp, "netns-verify-"+id, "journal"), filepath.Join("/tmp/netns-verify-"+id, "journal")}
+	if got = slices.DeleteFunc(got, func(p string) bool { return strings.HasPrefix(p, "/run/user/") }); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", session+"/absent") // or of whoever became this user
+	if got := pathsOf(uid); slices.Contains(got, session+"/absent/netns-verify/journal") || len(got) < 2 {
+		t.Errorf("%q", got)
+	}
 }

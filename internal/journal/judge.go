@@ -10,8 +10,9 @@ import (
 
 // Judgement says what is to become of the host's changes.
 type Judgement struct {
-	// Ours is what a confirmed cause explains, or has a value that was announced
-	// for that very key: it is put back, if it can be.
+	// Ours is what a confirmed cause explains, or has a value the writing of which, to
+	// that very key, was under way, and which nobody else was seen to set: it is put
+	// back, if it can be.
 	Ours []sysctl.Change
 	// Open is what else may be ours: only a replay can tell.
 	Open []sysctl.Change
@@ -23,7 +24,7 @@ type Judgement struct {
 // Judge sorts changes of the host since it was found.
 func (j *Journal) Judge(changes []sysctl.Change) (judged Judgement) {
 	for _, c := range changes {
-		switch ours := j.announced[c.Key][normal(c.After.Value)] && c.After.OK(); {
+		switch ours := j.announced[c.Key][normal(c.After.Value)] && c.After.OK() && !slices.Contains(j.theirs[c.Key], c.After); {
 		case c.Before == sysctl.Absent || c.After == sysctl.Absent:
 			judged.Left = append(judged.Left, c)
 		case j.restless[c.Key] && j.confirmed[c.Key] && ours, !j.restless[c.Key] && (j.confirmed[c.Key] || ours):
@@ -64,11 +65,16 @@ func (j *Journal) Secret(k sysctl.Key) bool {
 // secretLength is the shortest secret value that is also looked for under other keys.
 const secretLength = 8
 
-// Hides tells that a value was a secret key's, or was announced for one: under another
-// key's name it is not to be shown either.
+// Hides tells that a value was a secret key's, or was to be: under another key's name
+// it is not to be shown either.
 func (j *Journal) Hides(value string) bool {
 	return len(value) >= secretLength && slices.ContainsFunc(j.Host, func(e sysctl.Entry) bool {
-		return e.Secret() && (e.State.Value == value || j.announced[e.Key][normal(value)])
+		if !e.Secret() {
+			return false
+		}
+		_, announced := j.announced[e.Key][normal(value)]
+		has := func(st sysctl.State) bool { return st.Value == value }
+		return announced || has(e.State) || has(j.overwritten[e.Key]) || slices.ContainsFunc(j.theirs[e.Key], has)
 	})
 }
 

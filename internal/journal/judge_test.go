@@ -14,6 +14,7 @@ func TestJudge(t *testing.T) {
 		announced("net/core/a", "11", "0x20"), announced("net/core/vector", "4  5 6"), announced("net/core/counter", "8", "9"),
 		announced("net/core/seen", "2"), announced("net/core/refuses", "1"), announced("net/core/raw\xff", "\xfd"), announced("net/core/new", "1"),
 		Line{Restless: KeysOf([]sysctl.Key{"net/core/counter"})},
+		ahead("net/core/a", "13"), announced("net/core/a", "14"), Line{Theirs: values("net/core/a", "14")}, Line{Theirs: values("net/core/a", "15")},
 	)))
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +37,9 @@ func TestJudge(t *testing.T) {
 		{j, "net/core/a", sysctl.State{Value: "11"}, "ours"},
 		{j, "net/core/a", sysctl.State{Value: "32"}, "ours"}, // as the kernel prints 0x20
 		{j, "net/core/a", sysctl.State{Value: "12"}, "open"},
+		{j, "net/core/a", sysctl.State{Value: "13"}, "open"}, // was to be written later
+		{j, "net/core/a", sysctl.State{Value: "14"}, "open"}, // had been somebody else's, too
+		{j, "net/core/a", sysctl.State{Value: "15"}, "open"},
 		{j, "net/core/a", sysctl.Absent, "left"},
 		{j, "net/core/a", sysctl.State{Errno: 5}, "open"},
 		{j, "net/core/vector", sysctl.State{Value: "4\t5\t6"}, "ours"},

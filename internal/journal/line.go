@@ -18,11 +18,18 @@ const Version = 1
 // Line is one line of a journal: exactly one field is set. The first is a header,
 // then come all of the host's values, then what was announced or found out, as it was.
 type Line struct {
-	Header    *Header    `json:"header,omitempty"`
-	Host      *Host      `json:"host,omitempty"`
+	Header *Header `json:"header,omitempty"`
+	Host   *Host   `json:"host,omitempty"`
+	// Ahead is of writes that come later, Announced of those that are under way.
+	Ahead     *Announced `json:"ahead,omitempty"`
 	Announced *Announced `json:"announced,omitempty"`
 	Confirmed *Keys      `json:"confirmed,omitempty"`
 	Restless  *Keys      `json:"restless,omitempty"`
+	// Theirs is what others made of keys of the host, as far as the run knows.
+	Theirs *Values `json:"theirs,omitempty"`
+	// Overwritten is what keys of the host had before they were put back to see
+	// whether it comes again. If not, it was somebody else's, who gets it back.
+	Overwritten *Values `json:"overwritten,omitempty"`
 }
 
 // Header says whose journal it is.
@@ -61,6 +68,23 @@ type Keys struct {
 	Keys []protocol.Bytes `json:"keys"`
 }
 
+// Values is what keys of the host had.
+type Values struct {
+	Values []Value `json:"values"`
+}
+
+// Value is what one key had. Without a state it is settled what becomes of it.
+type Value struct {
+	Key   protocol.Bytes  `json:"key"`
+	State *protocol.State `json:"state,omitempty"`
+}
+
+// ValueOf names what a key had.
+func ValueOf(k sysctl.Key, st sysctl.State) Value {
+	s := protocol.FromState(st)
+	return Value{protocol.Bytes(k), &s}
+}
+
 // KeysOf names keys.
 func KeysOf(keys []sysctl.Key) *Keys {
 	k := &Keys{}
@@ -88,7 +112,10 @@ func parse(b []byte) (l Line, err error) {
 		return l, errors.New("something follows the object")
 	}
 	set := 0
-	for _, is := range []bool{l.Header != nil, l.Host != nil, l.Announced != nil, l.Confirmed != nil, l.Restless != nil} {
+	for _, is := range []bool{
+		l.Header != nil, l.Host != nil, l.Ahead != nil, l.Announced != nil, l.Confirmed != nil, l.Restless != nil,
+		l.Theirs != nil, l.Overwritten != nil,
+	} {
 		if is {
 			set++
 		}

@@ -60,10 +60,12 @@ func (h *Header) Check(here Place) error {
 	switch {
 	case h.BootID != here.BootID:
 		return ErrOtherBoot
-	case h.NetNS != here.NetNS, h.Cookie != 0 && here.Cookie != 0 && h.Cookie != here.Cookie:
+	case h.NetNS != here.NetNS:
 		return fmt.Errorf("it is of another network namespace (%d, this is %d)", h.NetNS, here.NetNS)
+	case h.Cookie != 0 && here.Cookie != 0 && h.Cookie != here.Cookie:
+		return fmt.Errorf("it is of another network namespace, which had the inode %d before this one (its cookie was %d, this one's is %d)", h.NetNS, h.Cookie, here.Cookie)
 	case h.Root != here.Root:
-		return fmt.Errorf("it is of another sysctl directory (%s, this is %s)", h.Root, here.Root)
+		return fmt.Errorf("it is of another sysctl directory (%q, this is %q)", h.Root, here.Root)
 	}
 	return nil
 }

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/netns-verify/netns-verify/internal/storm/order"
+	"github.com/netns-verify/netns-verify/parent"
 )
 
 // tally is how all rounds went.
@@ -37,6 +39,9 @@ func (t *tally) add(r order.Round) {
 // tellEvery is how many hits there are between two lines of progress.
 const tellEvery = 50
 
+// soonMS is the settle time of a run plus a second.
+var soonMS = (parent.DefaultSettle + time.Second).Milliseconds()
+
 // print prints a line for each kind.
 func (t *tally) print() {
 	for _, kind := range append([]order.Kind{order.Nothing}, order.Kinds()...) {
@@ -45,16 +50,28 @@ func (t *tally) print() {
 			continue
 		}
 		good, phases := 0, map[string]int{}
-		var took []int64
+		var took, tail []int64
+		soon := 0
 		for _, r := range rounds {
 			if len(r.Wrong) == 0 {
 				good++
 			}
 			phases[r.Phase]++
 			took = append(took, r.TookMS)
+			if r.TailMS >= 0 {
+				tail = append(tail, r.TailMS)
+				if r.TailMS <= soonMS {
+					soon++
+				}
+			}
 		}
 		slices.Sort(took)
 		fmt.Printf("%-9s %4d of %4d as before; until all was over: median %d ms, most %d ms; phases %v\n",
 			kind, good, len(rounds), took[len(took)/2], took[len(took)-1], phases)
+		if len(tail) > 0 {
+			slices.Sort(tail)
+			fmt.Printf("          after the last namespace: median %d ms, most %d ms; %d of %d within %d ms\n",
+				tail[len(tail)/2], tail[len(tail)-1], soon, len(tail), soonMS)
+		}
 	}
 }

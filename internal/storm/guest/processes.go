@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/storm/order"
 )
 
@@ -35,6 +36,35 @@ func processes() map[string][]int {
 	}
 	return all
 }
+
+// inNamespaces watches for processes that live in a network namespace of their own. The
+// last moment at which there was one is had from the function that it returns.
+func inNamespaces() (last func() time.Time) {
+	stop, seen := make(chan struct{}), make(chan time.Time)
+	go func() {
+		var at time.Time
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			if all := processes(); len(all[child.Entry])+len(all[child.DrainEntry]) > 0 {
+				at = time.Now()
+			}
+			select {
+			case <-stop:
+				seen <- at
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() time.Time {
+		close(stop)
+		return <-seen
+	}
+}
+
+// watchEvery is between two looks: what a look costs is not to slow down what it is about.
+const watchEvery = 50 * time.Millisecond
 
 // start starts the tool, with its report and log in files. It is waited for by ended.
 func start(args []string, out, log string) (*os.Process, error) {

@@ -43,13 +43,14 @@ func (s *storm) round(kind order.Kind, include string) order.Round {
 		r.Wrong = append(r.Wrong, err.Error())
 		return r
 	}
-	sent := unix.Signal(0)
+	sent, last := unix.Signal(0), func() time.Time { return time.Time{} }
 	if kind != order.Nothing {
 		time.Sleep(time.Duration(r.AfterMS) * time.Millisecond)
 		r.Phase = phase()
 		began = time.Now()
 		sent = s.hit(kind, p.Pid)
 		r.Missed = sent == 0
+		last = inNamespaces()
 	}
 	status, hangs := ended(p.Pid)
 	if hangs {
@@ -63,7 +64,10 @@ func (s *storm) round(kind order.Kind, include string) order.Round {
 	if kind == order.Both && !r.Missed {
 		r.Wrong = append(r.Wrong, restore()...)
 	}
-	r.TookMS = time.Since(began).Milliseconds()
+	r.TookMS, r.TailMS = time.Since(began).Milliseconds(), -1
+	if at := last(); !at.IsZero() {
+		r.TailMS = time.Since(at).Milliseconds()
+	}
 	r.Wrong = append(r.Wrong, s.host.off()...)
 	// A key that moves by itself, slowly, looks like somebody else's doing, who may
 	// want to know: then the journal stays until it has been looked at.
