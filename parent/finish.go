@@ -25,6 +25,7 @@ func (r *run) finish(ctx context.Context, aborted bool) error {
 	if aborted {
 		r.leftOpen()
 		err = r.putRight(context.WithoutCancel(ctx))
+		r.lastOfAborted()
 	}
 	r.end(ctx, aborted)
 	if aborted {
@@ -43,6 +44,25 @@ func (r *run) finish(ctx context.Context, aborted bool) error {
 		err = lerr
 	}
 	return err
+}
+
+// lastOfAborted takes note of what siblings have noticed by the end of a run that was
+// aborted, and of the writes of which they may be about to notice something: these prove
+// nothing.
+func (r *run) lastOfAborted() {
+	for _, s := range append(slices.Clone(r.retired), retired{client: r.sibling}) {
+		if s.client != nil && !s.dead {
+			if err := r.lastSweep(s.client); err != nil {
+				r.warn("%v", err)
+			}
+		}
+	}
+	r.leftOpen()
+	for _, w := range r.writings {
+		for w.closed > 0 && time.Since(w.writes[w.closed-1].at) < r.o.Settle {
+			w.closed--
+		}
+	}
 }
 
 // attributeLast looks for causes of what changed only now that the writers'
@@ -82,11 +102,13 @@ func (r *run) tooLate() {
 // end ends the children that stayed and waits until their namespaces, and
 // those of all that ended before, are gone.
 func (r *run) end(ctx context.Context, aborted bool) {
+	r.dropNext()
 	if r.spare != nil {
 		r.spare.abandon()
 		r.spare = nil
 	}
 	if !aborted {
+		r.awaitLast(ctx)
 		if err := r.dismissAll(); err != nil {
 			r.warn("%v", err)
 		}
@@ -113,6 +135,19 @@ func (r *run) end(ctx context.Context, aborted bool) {
 	}
 	r.progress(0, 0, "waiting for the namespaces to be gone")
 	r.drain(ctx)
+}
+
+// awaitLast waits until the last write can have no effect any more. Meanwhile the
+// namespaces of those that ended go, which takes a part of that.
+func (r *run) awaitLast(ctx context.Context) {
+	if len(r.writes) == 0 {
+		return
+	}
+	last := r.writes[len(r.writes)-1].at
+	if time.Since(last) < r.o.Settle {
+		r.drain(ctx)
+		r.wait(r.o.Settle - time.Since(last))
+	}
 }
 
 // leftOpen puts the effects into the report that a run was not given the time

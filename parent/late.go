@@ -83,6 +83,7 @@ func (p *passState) idleTrials(ctx context.Context) error {
 	if p.noise.loud {
 		return nil
 	}
+	defer p.having(p.devices || slices.ContainsFunc(p.late, func(e lateEffect) bool { return onDevice(e.key) }))()
 	for i := range idleTrials {
 		out, err := p.try(ctx, trial{settle: p.o.Settle})
 		if err != nil {
@@ -204,6 +205,7 @@ func (p *passState) strayedIn() {
 // without the causes already known, which would only show themselves again,
 // then with them: they may be part of a set.
 func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error) {
+	defer p.having(p.devices || onDevice(e.key))() // what has no such key cannot show it
 	known := map[sysctl.Key]bool{}
 	for _, l := range p.leaks {
 		if l.status == statusConfirmed && slices.Contains(l.writers, p.writer) && len(keysOf(l.cause)) == 1 {
@@ -278,7 +280,12 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if err := stopped(ctx); err != nil {
 		return err
 	}
+	join := func() {}
+	if p.phase == PhaseForward {
+		join = p.startNext(ctx)
+	}
 	effects, err := p.laterEffects(ctx, p.controlBase)
+	join()
 	if err != nil {
 		return err
 	}
@@ -290,6 +297,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if effects = p.inherited(effects); len(effects) == 0 {
 		return nil
 	}
+	p.dropNext() // there is work before that
 	if p.noise.loud {
 		for _, e := range effects {
 			p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}

@@ -27,6 +27,7 @@ type run struct {
 	sibling     *client
 	retired     []retired
 	spare       *client // a sibling that no trial has changed yet
+	next        *client // the writer of the next pass
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry
 
@@ -158,9 +159,7 @@ func (r *run) write(ctx context.Context, w *client) error {
 	if err := r.pass(ctx, PhaseForward, w, order); err != nil {
 		return err
 	}
-	back := r.having(true)
-	w2, err := r.start(ctx, r.writer.role())
-	back()
+	w2, err := r.takeNext(ctx)
 	if err != nil {
 		return err
 	}
@@ -204,6 +203,10 @@ func (r *run) skip(p Phase, why string) {
 }
 
 func (r *run) start(ctx context.Context, role Role) (*client, error) {
+	return r.startHaving(ctx, role, r.devices)
+}
+
+func (r *run) startHaving(ctx context.Context, role Role, devices bool) (*client, error) {
 	c, err := startClient(ctx, r.m, role, r.o.Deadline)
 	if err != nil {
 		return nil, err
@@ -213,7 +216,7 @@ func (r *run) start(ctx context.Context, role Role) (*client, error) {
 		r.o.Guard.Child(c.pid)
 		c.announce = func(req protocol.Request) error { return r.announceRequest(c, req) }
 	}
-	if r.devices {
+	if devices {
 		err = c.makeDevices(r.o.Devices)
 	}
 	return c, err

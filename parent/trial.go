@@ -222,6 +222,37 @@ func abandonAll(children []surveyed) {
 	}
 }
 
+// startNext starts the writer of the next pass beside what is started meanwhile.
+func (r *run) startNext(ctx context.Context) (join func()) {
+	started, role, devices := make(chan *client, 1), r.writer.role(), r.o.Devices.wanted()
+	go func() {
+		c, err := r.startHaving(ctx, role, devices)
+		if err != nil {
+			c = nil // when it is tried again, that is told
+		}
+		started <- c
+	}()
+	return func() { r.next = <-started }
+}
+
+// takeNext is that writer, or one that is started now.
+func (r *run) takeNext(ctx context.Context) (*client, error) {
+	if c := r.next; c != nil {
+		r.next = nil
+		return c, nil
+	}
+	defer r.having(true)()
+	return r.start(ctx, r.writer.role())
+}
+
+// dropNext is for when that writer's namespace is not one made after all was put right.
+func (r *run) dropNext() {
+	if r.next != nil {
+		r.next.abandon()
+		r.next = nil
+	}
+}
+
 // laterEffects makes a namespace now and compares it with one made before, which
 // may have devices that this one has not.
 func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {

@@ -2,6 +2,7 @@ package simkernel
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,74 @@ func TestLateOnReplacedSibling(t *testing.T) {
 				t.Errorf("seed %d: %s to the sibling's %s is not among %+v", seed, cause, victim, r.Leaks)
 			}
 		})
+	}
+}
+
+// lateLeak is a kernel with one leak, that comes late, among keys that are isolated.
+func lateLeak(seed uint64, to targets, delay time.Duration) (k *Kernel, cause, victim sysctl.Key) {
+	k, _ = generate(seed, func(g *generator) {
+		from, at := g.add(even(g.integer())), g.add(g.integer())
+		cause, victim = g.keys[from].name, g.keys[at].name
+		g.rule(rule{
+			plant: g.plant(Delayed, from), name: "sets another key later", when: accepted, delay: delay,
+			actions: []action{{to: to, key: at, value: constant(g.other(at))}},
+		}, from)
+		for range 5 {
+			g.add(g.integer())
+		}
+	})
+	return k, cause, victim
+}
+
+// What the last writes of a run do is waited for, also where nothing else has leaked.
+func TestLateAtTheEnd(t *testing.T) {
+	for seed := range uint64(20) {
+		for observer, to := range map[string]targets{report.ObserverHost: toHost, report.ObserverSibling: toOthers} {
+			synctest.Test(t, func(t *testing.T) {
+				k, cause, victim := lateLeak(seed, to, time.Duration(100+10*seed)*time.Millisecond)
+				before := k.Snapshot()
+				r := runOn(t, k, seed, 4)
+				if !leaksBy(r, cause, Effect{observer, victim}) {
+					t.Errorf("seed %d: %s to the %s's %s is not among %+v", seed, cause, observer, victim, r.Leaks)
+				}
+				if was, is := before.Map()[victim], k.Snapshot().Map()[victim]; is != was {
+					t.Errorf("seed %d: the host's %s is %+v, was %+v", seed, victim, is.State, was.State)
+				}
+			})
+		}
+	}
+}
+
+// A run that is stopped when its second pass has begun calls nothing of the first one
+// isolated that siblings may be about to notice, whether or not it is to hurry.
+func TestLateWhenStopped(t *testing.T) {
+	for seed := range uint64(20) {
+		for _, hurry := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				k, cause, _ := lateLeak(seed, toOthers, 150*time.Millisecond)
+				ctx, cancel := context.WithCancelCause(context.Background())
+				defer cancel(nil)
+				hurried := make(chan struct{})
+				o := parent.Options{Seed: seed, BatchSize: 4, Logger: zerolog.Nop(), Hurry: hurried}
+				o.Progress = func(p parent.Progress) {
+					if p.Phase == parent.PhaseReverse && ctx.Err() == nil {
+						cancel(errEnough)
+						if hurry {
+							close(hurried)
+						}
+					}
+				}
+				r, err := parent.Run(ctx, k, o)
+				if !errors.Is(err, errEnough) {
+					t.Fatal(err)
+				}
+				for _, e := range r.Keys {
+					if sysctl.Key(e.Key) == cause && e.Verdict == report.VerdictIsolated {
+						t.Errorf("seed %d, hurry %v: %s is said to be isolated", seed, hurry, cause)
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -279,11 +279,20 @@ func (g *generator) plantAtExit() {
 	key := g.add(even(g.numeric()))
 	g.rule(rule{
 		plant: g.plant(AtExit, key), name: "sets the host's at the end", when: func(*event) bool { return true }, exit: true,
-		delay: g.delay(), actions: []action{{to: toHost, key: key, value: written}},
+		delay: g.shortDelay(), actions: []action{{to: toHost, key: key, value: written}},
 	}, key)
 }
 
+// delay is mostly over by the time a batch has been looked at; sometimes it is nearly as
+// long as a run waits for.
 func (g *generator) delay() time.Duration {
+	if g.chance(20) {
+		return time.Duration(1000+g.rng.IntN(249000)) * time.Microsecond
+	}
+	return g.shortDelay()
+}
+
+func (g *generator) shortDelay() time.Duration {
 	return time.Duration(1000+g.rng.IntN(49000)) * time.Microsecond
 }
 

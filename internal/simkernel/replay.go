@@ -9,7 +9,7 @@ import (
 )
 
 // replaySettle is longer than any delay.
-const replaySettle = 100 * time.Millisecond
+const replaySettle = 300 * time.Millisecond
 
 // assignment is one write of a claim that is put to the test.
 type assignment struct {
