@@ -77,13 +77,20 @@ type Exact struct {
 	Via   via            `json:"via,omitempty"`
 }
 
-// values is what a journal has of an announcement.
+// values is what a journal has of an announcement's writes.
 func (a *Announcement) values() []journal.Write {
 	var ws []journal.Write
 	for _, it := range a.Items {
 		ws = append(ws, journal.Write{Key: it.Key, Values: slices.Concat(it.Candidates, it.Avoid)})
 	}
-	for _, x := range slices.Concat(a.Writes, a.ReadBack) {
+	return append(ws, inJournal(a.Writes)...)
+}
+
+// readBack is what it has of what keys made of earlier ones.
+func (a *Announcement) readBack() []journal.Write { return inJournal(a.ReadBack) }
+
+func inJournal(xs []Exact) (ws []journal.Write) {
+	for _, x := range xs {
 		if x.Via != viaRead {
 			ws = append(ws, journal.Write{Key: x.Key, Values: []protocol.Bytes{x.Value}})
 		}

@@ -156,9 +156,18 @@ func (g *guardianProcess) announced(a *Announcement) error {
 			return err
 		}
 	}
+	past := &journal.Announced{Writes: g.known.News(a.readBack(), true)}
 	news := &journal.Announced{Writes: g.known.News(a.values(), !a.Ahead)}
+	if g.file == nil {
+		return nil
+	}
+	if len(past.Writes) > 0 {
+		if err := g.file.Append(journal.Line{Announced: past}); err != nil {
+			return err
+		}
+	}
 	switch {
-	case len(news.Writes) == 0 || g.file == nil:
+	case len(news.Writes) == 0:
 		return nil
 	case a.Ahead:
 		return g.file.Append(journal.Line{Ahead: news})

@@ -20,7 +20,7 @@ func (g *guardianProcess) takeOver() error {
 		holdLock(g.lock)
 	}
 	err := g.children.end()
-	if !g.known.Written() {
+	if g.nothing() {
 		return errors.Join(err, g.goodbye(false))
 	}
 	b := g.begin
@@ -33,6 +33,12 @@ func (g *guardianProcess) takeOver() error {
 		g.log.Error().Int("pid", g.known.Header.PID).Str("journal", b.Journal).Err(err).Msg("the run was killed: the host is not wholly put back")
 	}
 	return err
+}
+
+// nothing tells that the run had not done anything yet: had written nothing, nor read
+// anything to see what that does.
+func (g *guardianProcess) nothing() bool {
+	return !g.known.Written() && len(g.recent) == 0 && len(g.known.Overwritten()) == 0
 }
 
 // putBack puts the host back, and says so if nothing fails.

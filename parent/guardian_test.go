@@ -96,6 +96,16 @@ func TestTakeOver(t *testing.T) {
 			return nil
 		}}
 	}
+	counts := func(k *fakeKernel) handler { // the host's other key has another value each time
+		n := 1000
+		return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+			if opener.values[key] = v; opener != k.host && v != "10" {
+				n++
+				k.host.values[other] = strconv.Itoa(n)
+			}
+			return nil
+		}}
+	}
 	refuses := func(*fakeKernel) handler {
 		return handler{write: func(*space, *space, sysctl.Key, string) error { return syscall.EBUSY }}
 	}
@@ -218,18 +228,23 @@ func TestTakeOver(t *testing.T) {
 			now:   map[sysctl.Key]string{other: "99"}, restored: 1,
 		},
 		"another value each time": {
-			handler: func(k *fakeKernel) handler {
-				n := 1000
-				return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
-					if opener.values[key] = v; opener != k.host && v != "10" {
-						n++
-						k.host.values[other] = strconv.Itoa(n)
-					}
-					return nil
-				}}
-			},
-			words: []word{item(written, "11")},
-			now:   map[sysctl.Key]string{other: "1000"}, restored: 1,
+			handler: counts, words: []word{item(written, "11")},
+			now: map[sysctl.Key]string{other: "1000"}, restored: 1,
+		},
+		"another value each time, of a key that is written later": {
+			handler: counts, words: []word{ahead(item(other, "5")), item(written, "11")},
+			now: map[sysctl.Key]string{other: "1000"}, restored: 1,
+		},
+		"somebody else's, to a key that leaks to the host's of its name": {
+			handler: func(k *fakeKernel) handler { return leaksTo(k, written) },
+			words:   []word{item(written, "11"), item(latch, "5"), {Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "4242")}}},
+			now:     map[sysctl.Key]string{written: "4242", other: "99"}, want: map[sysctl.Key]string{written: "4242", other: "99"}, left: 2,
+		},
+		"what the key made of it, told with the next pass": {
+			handler: same, words: []word{announcedWrite(written, "11"), ahead(word{Announce: &Announcement{
+				ReadBack: []Exact{{Key: protocol.Bytes(written), Value: "11,12"}}, Items: []protocol.Item{{Key: protocol.Bytes(other), Candidates: []protocol.Bytes{"3"}}},
+			}})},
+			now: map[sysctl.Key]string{written: "11,12"}, restored: 1,
 		},
 		"one-way": {
 			handler: refuses, words: []word{announcedWrite(written, "11")},
@@ -275,6 +290,25 @@ func TestTakeOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A run that was killed while it only read has its host put back, too.
+func TestTakeOverAfterReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFake(map[sysctl.Key]handler{written: {}, other: {}})
+		g, _ := guarded(t, k, "", word{Announce: &Announcement{By: WriterRoot, Writes: []Exact{{Key: protocol.Bytes(written), Via: viaRead}}}})
+		if g.nothing() {
+			t.Error("nothing was done, it says, although keys were read")
+		}
+		g, _ = guarded(t, k, "", word{Announce: &Announcement{Overwritten: theirs(other, "77")}})
+		if g.nothing() {
+			t.Error("nothing was done, it says, although a key was overwritten")
+		}
+		g, _ = guarded(t, k, "", word{Announce: &Announcement{}})
+		if !g.nothing() {
+			t.Error("something was done, it says")
+		}
+	})
 }
 
 // Somebody else sets another key while a change is looked into.

@@ -34,6 +34,9 @@ func (p *PutBack) announced(underWay bool) []Announcement {
 	if len(a.Writes) == 0 {
 		return nil
 	}
+	back := slices.Clone(a.Writes) // what takes one key's value while another has one
+	slices.Reverse(back)
+	a.Writes = append(a.Writes, back...)
 	return []Announcement{a}
 }
 
@@ -128,7 +131,7 @@ func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error 
 		if err := p.look(); err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(p.Open, func(c sysctl.Change) bool { return !slices.Contains(open, c) }) {
+		if len(more) == 0 && !slices.ContainsFunc(p.Open, func(c sysctl.Change) bool { return !slices.Contains(open, c) }) {
 			break // nothing has come that was not there
 		}
 		if round+1 < lookRounds && len(more) > 0 {
@@ -162,6 +165,11 @@ type watched struct {
 // more. A change that comes back with them is ours; those that came with another value
 // are moved.
 func (p *PutBack) repeat(ctx context.Context, some []Announcement) (moved []place, err error) {
+	for _, e := range effectsOf(observerHost, p.Open) {
+		if err := p.keepOverwritten(watched{e, p.m.Host().Read(e.key)}); err != nil {
+			return nil, err
+		}
+	}
 	// By undoing first: that does not touch the host, unless it is a leak.
 	if err := p.undoThese(ctx, some); err != nil {
 		return nil, fmt.Errorf("undo: %w", err)
@@ -169,30 +177,20 @@ func (p *PutBack) repeat(ctx context.Context, some []Announcement) (moved []plac
 	var open []watched
 	for _, e := range effectsOf(observerHost, p.Open) {
 		w := watched{e, p.m.Host().Read(e.key)}
-		if p.restless[e.place] {
-			continue
-		}
-		if err = p.keepOverwritten(w); err != nil {
-			break
-		}
-		if w.prior == w.before || p.m.Host().Write(e.key, e.before.Value) == nil {
+		if !p.restless[e.place] && (w.prior == w.before || p.m.Host().Write(e.key, e.before.Value) == nil) {
 			open = append(open, w)
 		}
 	}
-	if err == nil {
-		err = p.writeAgain(ctx, some)
-	}
-	if err == nil {
+	if err = p.writeAgain(ctx, some); err == nil {
 		p.restoreAgain()
 		p.drain(ctx)
 		time.Sleep(p.o.Settle)
 	}
 	for _, w := range open {
-		switch p.m.Host().Read(w.key) {
-		case w.after:
+		switch now := p.m.Host().Read(w.key); {
+		case now == w.after:
 			p.ours(w.key)
-		case w.before:
-		default:
+		case now != w.before && !p.known.UnderWay(w.key, now): // a leak of its own values would have shown with this one
 			moved = append(moved, w.place)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +28,7 @@ func Path() string {
 	}
 	paths := pathsOf(uid)
 	for _, p := range paths {
-		if _, err := os.Lstat(p); err == nil {
+		if ownerOf(p) == uid && ownerOf(filepath.Dir(p)) == uid { // others can make such files in /tmp
 			return p
 		}
 	}
@@ -40,7 +39,7 @@ func Path() string {
 func pathsOf(uid int) (paths []string) {
 	id := strconv.Itoa(uid)
 	for _, session := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + id} {
-		if filepath.IsAbs(session) && owner(session) == uid { // not of whoever became this user
+		if filepath.IsAbs(session) && ownerOf(session) == uid { // not of whoever became this user
 			paths = append(paths, filepath.Join(session, "netns-verify", name))
 		}
 	}
@@ -50,9 +49,9 @@ func pathsOf(uid int) (paths []string) {
 	return paths
 }
 
-func owner(path string) (uid int) {
+func ownerOf(path string) (uid int) {
 	var st unix.Stat_t
-	if unix.Stat(path, &st) != nil {
+	if unix.Lstat(path, &st) != nil {
 		return -1
 	}
 	return int(st.Uid)
@@ -62,9 +61,14 @@ func owner(path string) (uid int) {
 // believe them, as their users can write anything into them, but should know.
 func OfUsers() []string {
 	var found []string
-	for _, pattern := range []string{"/run/user/*/netns-verify/" + name, "/tmp/netns-verify-*/" + name} {
-		some, _ := filepath.Glob(pattern) // only a bad pattern fails
-		found = append(found, slices.DeleteFunc(some, func(p string) bool { return owner(p) <= 0 })...)
+	for _, place := range []struct{ before, after string }{{"/run/user/", "/netns-verify/" + name}, {"/tmp/netns-verify-", "/" + name}} {
+		some, _ := filepath.Glob(place.before + "*" + place.after) // only a bad pattern fails
+		for _, p := range some {
+			uid := ownerOf(p)
+			if uid > 0 && p == place.before+strconv.Itoa(uid)+place.after { // others can make such files in /tmp
+				found = append(found, p)
+			}
+		}
 	}
 	return found
 }

@@ -207,6 +207,11 @@ func (j *Journal) Overwritten() []sysctl.Change {
 // Confirmed tells that a confirmed cause changes the key.
 func (j *Journal) Confirmed(k sysctl.Key) bool { return j.confirmed[k] }
 
+// UnderWay tells that writing this value to a key was under way.
+func (j *Journal) UnderWay(k sysctl.Key, st sysctl.State) bool {
+	return st.OK() && j.announced[k][normal(st.Value)]
+}
+
 // Has tells that values were announced for a key.
 func (j *Journal) Has(k sysctl.Key) bool { return len(j.announced[k]) > 0 }
 

@@ -24,7 +24,7 @@ type Judgement struct {
 // Judge sorts changes of the host since it was found.
 func (j *Journal) Judge(changes []sysctl.Change) (judged Judgement) {
 	for _, c := range changes {
-		switch ours := j.announced[c.Key][normal(c.After.Value)] && c.After.OK() && !slices.Contains(j.theirs[c.Key], c.After); {
+		switch ours := j.UnderWay(c.Key, c.After) && !slices.Contains(j.theirs[c.Key], c.After); {
 		case c.Before == sysctl.Absent || c.After == sysctl.Absent:
 			judged.Left = append(judged.Left, c)
 		case j.restless[c.Key] && j.confirmed[c.Key] && ours, !j.restless[c.Key] && (j.confirmed[c.Key] || ours):
