@@ -205,8 +205,13 @@ func TestTakeOver(t *testing.T) {
 		"ours, that the run had put back": {
 			handler: toOther, words: []word{item(written, "11"), {Announce: &Announcement{Overwritten: theirs(other, "11")}}}, restored: 1,
 		},
-		"ours by its value, that the run had put back": {
+		"ours, to the key written, that the run had put back": {
+			handler: func(k *fakeKernel) handler { return leaksTo(k, written) },
+			words:   []word{item(written, "11"), {Announce: &Announcement{Overwritten: theirs(written, "11")}}}, restored: 1,
+		},
+		"somebody else's, with a value that was just written, that the run had overwritten": {
 			handler: same, words: []word{announcedWrite(written, "11"), {Announce: &Announcement{Overwritten: theirs(written, "11")}}},
+			want: map[sysctl.Key]string{written: "11"}, left: 1,
 		},
 		"overwritten, settled since": {
 			handler: same, words: []word{

@@ -80,8 +80,12 @@ func (p *PutBack) calm(last Announcement) (bool, error) {
 }
 
 // lookRounds is how often the same writes are made again: what comes with them for the
-// first time may be somebody else's doing, and must come once more.
-const lookRounds = 2
+// first time may be somebody else's doing, and must come once more; with another value
+// each time, twice (twiceMoved).
+const (
+	lookRounds = 3
+	twiceMoved = 2
+)
 
 // lookInto finds out which of the changes that nothing explains are ours, by making
 // announced writes again: the recent ones, and where that does not do, those before
@@ -124,7 +128,7 @@ func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error 
 			return err
 		}
 		for _, at := range more {
-			if moved[at]++; moved[at] == lookRounds && !p.restless[at] {
+			if moved[at]++; moved[at] == twiceMoved && !p.restless[at] {
 				p.ours(at.key)
 			}
 		}
@@ -181,7 +185,12 @@ func (p *PutBack) repeat(ctx context.Context, some []Announcement) (moved []plac
 			open = append(open, w)
 		}
 	}
-	if err = p.writeAgain(ctx, some); err == nil {
+	for _, w := range open {
+		p.watching = append(p.watching, w.key)
+	}
+	err = p.writeAgain(ctx, some)
+	p.watching = nil
+	if err == nil {
 		p.restoreAgain()
 		p.drain(ctx)
 		time.Sleep(p.o.Settle)
@@ -210,14 +219,19 @@ func (p *PutBack) keepOverwritten(w watched) error {
 	if w.prior == w.before || !w.prior.OK() {
 		return nil
 	}
-	return p.record(journal.ValueOf(w.key, w.prior))
+	return p.record(journal.Line{Overwritten: valueOf(w.key, w.prior)})
+}
+
+func valueOf(k sysctl.Key, st sysctl.State) *journal.Values {
+	return &journal.Values{Values: []journal.Value{journal.ValueOf(k, st)}}
 }
 
 // settled has it on record that nothing is to be given back any more.
-func (p *PutBack) settled(k sysctl.Key) error { return p.record(journal.Value{Key: protocol.Bytes(k)}) }
+func (p *PutBack) settled(k sysctl.Key) error {
+	return p.record(journal.Line{Overwritten: &journal.Values{Values: []journal.Value{{Key: protocol.Bytes(k)}}}})
+}
 
-func (p *PutBack) record(v journal.Value) error {
-	l := journal.Line{Overwritten: &journal.Values{Values: []journal.Value{v}}}
+func (p *PutBack) record(l journal.Line) error {
 	if err := p.known.Add(l); err != nil || p.Record == nil {
 		return err
 	}
@@ -228,6 +242,11 @@ func (p *PutBack) record(v journal.Value) error {
 // that was announced for that very key it would be ours, whatever moves it else.
 func (p *PutBack) giveBack(w watched) error {
 	now, back := p.m.Host().Read(w.key), w.prior
+	if hasKey(p.byRun, w.key) { // whatever has been written to it, too
+		if err := p.record(journal.Line{Theirs: valueOf(w.key, w.after)}); err != nil {
+			return err
+		}
+	}
 	if p.known.Has(w.key) || hasKey(p.byRun, w.key) {
 		back = w.after
 	} else if now != w.before {

@@ -104,7 +104,8 @@ func (p *PutBack) overwritten(changes []sysctl.Change) (open []sysctl.Change) {
 		if hasKey(changes, c.Key) || c.After == c.Before || p.confirmedAt(at) || p.restless[at] {
 			continue
 		}
-		if len(p.known.Judge([]sysctl.Change{c}).Open) > 0 {
+		// Its value alone does not count here: nothing is to be put back any more.
+		if len(p.known.Judge([]sysctl.Change{c}).Left) == 0 {
 			open = append(open, c)
 		}
 	}

@@ -26,8 +26,9 @@ type run struct {
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
 	sibling     *client
 	retired     []retired
-	spare       *client // a sibling that no trial has changed yet
-	next        *client // the writer of the next pass
+	spare       *client      // a sibling that no trial has changed yet
+	next        *client      // the writer of the next pass
+	watching    []sysctl.Key // keys of the host that are watched with every write
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry
 
