@@ -80,7 +80,7 @@ func (s *server) serve(req protocol.Request) error {
 	case req.Replay != nil:
 		return s.replay(req.Replay)
 	case req.Sweep != nil:
-		return s.sweep()
+		return s.sweep(req.Sweep.Known)
 	case req.Devices != nil:
 		return s.devices(req.Devices)
 	case req.Pass != nil:
@@ -115,12 +115,14 @@ func (s *server) look(l *protocol.Look) error {
 	return sendEntries(snap, s.conn.Send)
 }
 
-func (s *server) sweep() error {
+func (s *server) sweep(known bool) (err error) {
 	if s.sweeper == nil {
 		return errors.New("sweep before survey")
 	}
-	changes, err := s.sweeper.Sweep()
-	if err != nil {
+	var changes []sysctl.Change
+	if known {
+		changes = s.sweeper.SweepKnown()
+	} else if changes, err = s.sweeper.Sweep(); err != nil {
 		return err
 	}
 	m, size := &protocol.Changes{}, 0

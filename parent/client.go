@@ -204,10 +204,10 @@ func (c *client) entries(what string, req protocol.Request) (sysctl.Snapshot, er
 	return s, err
 }
 
-// sweep asks for what changed since the survey.
-func (c *client) sweep() ([]sysctl.Change, error) {
+// sweep asks for what changed since the survey; known, of the keys that were there.
+func (c *client) sweep(known bool) ([]sysctl.Change, error) {
 	var changes []sysctl.Change
-	err := c.call("sweep", protocol.Request{Sweep: &protocol.Sweep{}}, func(r protocol.Reply) error {
+	err := c.call("sweep", protocol.Request{Sweep: &protocol.Sweep{Known: known}}, func(r protocol.Reply) error {
 		if r.Changes == nil {
 			return errors.New("the answer to a sweep has no changes")
 		}

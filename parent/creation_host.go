@@ -177,7 +177,7 @@ func (c *creation) see(ctx context.Context, live bool, keys []sysctl.Key) (s sig
 
 // lively is what has changed in the existing namespace, less what is settled.
 func (c *creation) lively() (map[sysctl.Key]sysctl.State, error) {
-	changes, err := c.existing.sweep()
+	changes, err := c.existing.sweep(false)
 	live := map[sysctl.Key]sysctl.State{}
 	for _, ch := range changes {
 		if old, ok := c.settled[ch.Key]; !c.ignored(ch.Key) && (!ok || old != ch.After) {

@@ -74,7 +74,10 @@ func (r *run) wholly(off []effect) (all []effect, back func(), err error) {
 
 // sweepHost is what is not as expected on the host.
 func (r *run) sweepHost() ([]sysctl.Change, error) {
-	if r.focus == nil {
+	switch {
+	case r.focus == nil && r.brief:
+		return r.host.SweepKnown(), nil
+	case r.focus == nil:
 		return r.host.Sweep()
 	}
 	return r.host.Check(r.focus), nil
@@ -92,7 +95,7 @@ func (r *run) surveyChild(c *client) (base sysctl.Snapshot, err error) {
 // sweepChild is what changed in a child since then.
 func (r *run) sweepChild(c *client) ([]sysctl.Change, error) {
 	if r.focus == nil {
-		return c.sweep()
+		return c.sweep(r.brief)
 	}
 	now, err := c.look(r.focus)
 	var changes []sysctl.Change

@@ -274,15 +274,15 @@ func (r *run) newItems(items []protocol.Item) (news bool) {
 
 // announceAhead has a pass's values put on record all at once, so that its batches
 // need not wait for that.
-func (p *passState) announceAhead(batches [][]int) error {
-	if p.o.Guard == nil {
+func (r *run) announceAhead(phase Phase, batches [][]int) error {
+	if r.o.Guard == nil {
 		return nil
 	}
-	a := Announcement{By: p.writer, Ahead: true}
+	a := Announcement{By: r.writer, Ahead: true}
 	for _, index := range slices.Concat(batches...) {
-		a.Items = append(a.Items, p.item(p.plan[index], p.phase))
+		a.Items = append(a.Items, r.item(r.plan[index], phase))
 	}
-	return p.announce(a)
+	return r.announce(a)
 }
 
 // learn keeps what keys made of the values written to them, for the guard.

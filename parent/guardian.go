@@ -26,10 +26,10 @@ type Guardian struct {
 	cmd  *exec.Cmd
 	ends []*os.File // of the pipes
 	err  error      // it is gone
-	// refused is why it could not begin. It begins while the run goes on, until that
-	// has something to announce.
-	refused error
-	left    bool // goodbye was said
+	// refused is why it could not begin, late why it could not keep what is ahead. It does
+	// both while the run goes on, until that has something more to announce.
+	refused, late error
+	left          bool // goodbye was said
 }
 
 // GuardianConfig says how a guardian is started.
@@ -159,10 +159,30 @@ func (g *Guardian) Child(pid int) { _ = g.tellPart(word{Child: &pid}) } // the n
 
 // Announce implements Guard.
 func (g *Guardian) Announce(a Announcement) error {
-	if a.Known { // what is in the pipe arrives, whatever becomes of us
+	if err := g.lateError(); err != nil {
+		return err
+	}
+	switch {
+	case a.Known: // what is in the pipe arrives, whatever becomes of us
 		return g.tellPart(word{Announce: &a})
+	case a.Ahead: // whoever has more to say waits for it
+		g.mu.Lock()
+		go func() {
+			defer g.mu.Unlock()
+			g.late = g.limited(func() error { return g.say(word{Announce: &a}) })
+		}()
+		return nil
 	}
 	return g.tell(word{Announce: &a})
+}
+
+// lateError is why the guardian could not keep what was announced ahead.
+func (g *Guardian) lateError() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	err := g.late
+	g.late = nil
+	return err
 }
 
 // Confirm implements Guard.
@@ -221,13 +241,15 @@ func (g *Guardian) gone() bool {
 func (g *Guardian) tell(w word) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.limited(func() error {
-		err := g.conn.Send(w)
-		if err != nil {
-			return err
-		}
-		return g.hear()
-	})
+	return g.limited(func() error { return g.say(w) })
+}
+
+// say says a word and hears the answer.
+func (g *Guardian) say(w word) error {
+	if err := g.conn.Send(w); err != nil {
+		return err
+	}
+	return g.hear()
 }
 
 // tellPart says a word that is not answered.

@@ -9,13 +9,17 @@ import (
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
-// pass writes the whole plan once, in one order, in one writer.
-func (r *run) pass(ctx context.Context, phase Phase, w *client, o order) error {
+// pass writes the whole plan once, in one order, in one writer. What is announced of the
+// next one, its guard can keep while this one is closed.
+func (r *run) pass(ctx context.Context, phase Phase, w *client, o order, next func() error) error {
 	p := r.newPass(phase)
 	if err := p.latches(ctx, o.latches); err != nil {
 		return err
 	}
 	if err := p.perturbAll(ctx, w, o.batches(r.o.BatchSize)); err != nil {
+		return err
+	}
+	if err := next(); err != nil {
 		return err
 	}
 	return p.close(ctx, w)
@@ -34,9 +38,6 @@ func (r *run) newState() *passState {
 
 // perturbAll has batches written, and looks after each.
 func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) error {
-	if err := p.announceAhead(batches); err != nil {
-		return err
-	}
 	for i, batch := range batches {
 		if err := stopped(ctx); err != nil {
 			return err
@@ -45,6 +46,8 @@ func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) 
 		if err := p.meet(ctx, batch); err != nil {
 			return err
 		}
+		// One write after another is looked at: a new key is seen soon enough.
+		p.lone = i+1 < len(batches) && p.disrupts(batch) && p.disrupts(batches[i+1])
 		if err := p.batch(ctx, w, batch); err != nil {
 			return err
 		}
@@ -53,6 +56,9 @@ func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) 
 	p.progress(len(batches), len(batches), "")
 	return nil
 }
+
+// disrupts tells that a batch is of a key that disrupts: there are many such, each alone.
+func (p *passState) disrupts(batch []int) bool { return p.plan[batch[0]].disruptive }
 
 // close ends the writer and attributes what shows only then.
 func (p *passState) close(ctx context.Context, w *client) error {
@@ -163,6 +169,8 @@ type passState struct {
 	late []lateEffect
 	// early is what later namespaces would have shown during the pass.
 	early []effect
+	// lone tells that the batch is one of a row of single keys.
+	lone bool
 	// open is the effects that are being attributed.
 	open []effect
 	// proven is the keys that a replay has shown to be isolated.
@@ -192,7 +200,11 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 
 // look sweeps after a batch, and attributes what changed.
 func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
+	p.brief = p.lone
 	effects, err := p.sweepAll(p.sibling)
+	if p.brief = false; err == nil && p.lone && len(effects) > 0 {
+		effects, err = p.sweepAll(p.sibling) // all that there is
+	}
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type run struct {
 
 	devices bool            // children that are started now have devices
 	focus   []sysctl.Key    // all that looks see, sorted; nil: everything
+	brief   bool            // looks see no new keys
 	made    []report.Device // the sibling's, and what could not be made
 
 	restless map[place]bool // changed without any write
@@ -157,7 +158,12 @@ func (r *run) write(ctx context.Context, w *client) error {
 		return w.quit()
 	}
 	order := r.order()
-	if err := r.pass(ctx, PhaseForward, w, order); err != nil {
+	back := order.reversed()
+	if err := r.announceAhead(PhaseForward, order.batches(r.o.BatchSize)); err != nil {
+		return err
+	}
+	next := func() error { return r.announceAhead(PhaseReverse, back.batches(r.o.BatchSize)) }
+	if err := r.pass(ctx, PhaseForward, w, order, next); err != nil {
 		return err
 	}
 	w2, err := r.takeNext(ctx)
@@ -165,7 +171,7 @@ func (r *run) write(ctx context.Context, w *client) error {
 		return err
 	}
 	defer w2.abandon()
-	if err := r.pass(ctx, PhaseReverse, w2, order.reversed()); err != nil {
+	if err := r.pass(ctx, PhaseReverse, w2, back, func() error { return nil }); err != nil {
 		return err
 	}
 	if r.o.Thorough {

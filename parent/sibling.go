@@ -59,7 +59,7 @@ func (r *run) dismissAll() error {
 
 // lastSweep sees what a sibling that is about to end has noticed meanwhile.
 func (r *run) lastSweep(sibling *client) error {
-	changes, err := sibling.sweep()
+	changes, err := sibling.sweep(false)
 	if err == nil {
 		r.strayed(r.steady(effectsOf(observerSibling, changes)), nil)
 	}

@@ -13,7 +13,7 @@ import (
 func (r *run) allValues(ctx context.Context) error {
 	for r.nextValues() {
 		if err := r.valuePass(ctx, func(p *passState, w *client) error {
-			return p.perturbAll(ctx, w, r.exactBatches())
+			return p.perturbExactly(ctx, w)
 		}); err != nil {
 			return err
 		}
@@ -25,12 +25,20 @@ func (r *run) allValues(ctx context.Context) error {
 				r.plan[i].exact = nil
 			}
 		}
-		if err := p.perturbAll(ctx, w, r.exactBatches()); err != nil {
+		if err := p.perturbExactly(ctx, w); err != nil {
 			return err
 		}
 		r.exactly(func(k planned) []string { return values(r.second(k), 2) })
-		return p.perturbAll(ctx, w, r.exactBatches())
+		return p.perturbExactly(ctx, w)
 	})
+}
+
+func (p *passState) perturbExactly(ctx context.Context, w *client) error {
+	batches := p.exactBatches()
+	if err := p.announceAhead(p.phase, batches); err != nil {
+		return err
+	}
+	return p.perturbAll(ctx, w, batches)
 }
 
 func (r *run) valuePass(ctx context.Context, write func(*passState, *client) error) error {

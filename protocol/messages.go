@@ -109,7 +109,10 @@ type Write struct {
 }
 
 // Sweep asks for what is not as it was in the survey.
-type Sweep struct{}
+type Sweep struct {
+	// Known has only the keys looked at that were there.
+	Known bool `json:"known,omitempty"`
+}
 
 // Changes answers a sweep, in key order.
 type Changes struct {

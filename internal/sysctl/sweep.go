@@ -111,6 +111,22 @@ func (s *Sweeper) Sweep() ([]Change, error) {
 	return changes, nil
 }
 
+// SweepKnown is Sweep for the keys that are expected: without a list, which takes half of
+// the time, none is seen to appear.
+func (s *Sweeper) SweepKnown() []Change {
+	var changes []Change
+	for k, before := range s.expected {
+		if before.Errno == errWriteOnly {
+			continue
+		}
+		if after := s.reader.Read(k); after != before {
+			changes = append(changes, Change{k, before, after})
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Key, b.Key) })
+	return changes
+}
+
 // Check reads some keys again and returns those that are not as expected, in
 // their order.
 func (s *Sweeper) Check(keys []Key) []Change {
