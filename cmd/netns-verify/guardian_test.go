@@ -275,8 +275,7 @@ func TestRestoreStopped(t *testing.T) {
 	}
 }
 
-// What the run had overwritten to see whose it was is shown, and given back; the journal
-// tells of what restore overwrites itself.
+// What the run had overwritten to see whose it was is shown, and given back.
 func TestRestoreOverwritten(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)

@@ -70,7 +70,7 @@ func (t *tally) print() {
 			kind, good, len(rounds), took[len(took)/2], took[len(took)-1], phases)
 		if len(tail) > 0 {
 			slices.Sort(tail)
-			fmt.Printf("          after the last namespace: median %d ms, most %d ms; %d of %d within %d ms\n",
+			fmt.Printf("          after the last child: median %d ms, most %d ms; %d of %d within %d ms\n",
 				tail[len(tail)/2], tail[len(tail)-1], soon, len(tail), soonMS)
 		}
 	}

@@ -37,8 +37,9 @@ func processes() map[string][]int {
 	return all
 }
 
-// inNamespaces watches for processes that live in a network namespace of their own. The
-// last moment at which there was one is had from the function that it returns.
+// inNamespaces watches for children, which live in network namespaces of their own; the
+// drain helper is there as long as whoever asks it. The last moment at which there was
+// one is had from the function that it returns.
 func inNamespaces() (last func() time.Time) {
 	stop, seen := make(chan struct{}), make(chan time.Time)
 	go func() {
@@ -46,7 +47,7 @@ func inNamespaces() (last func() time.Time) {
 		tick := time.NewTicker(watchEvery)
 		defer tick.Stop()
 		for {
-			if all := processes(); len(all[child.Entry])+len(all[child.DrainEntry]) > 0 {
+			if all := processes(); len(all[child.Entry]) > 0 {
 				at = time.Now()
 			}
 			select {

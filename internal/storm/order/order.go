@@ -50,7 +50,7 @@ type Round struct {
 	// left, with `restore` where that was run.
 	AfterMS int64 `json:"after_ms"`
 	TookMS  int64 `json:"took_ms"`
-	// TailMS is how long after the last process with a network namespace of its own the
+	// TailMS is how long after the last child, which has a network namespace of its own, the
 	// last process of all ended, by when the host is as it was or never will be; negative
 	// where no such process was seen. The namespace itself goes later than its process.
 	TailMS int64 `json:"tail_ms"`
