@@ -23,6 +23,7 @@ type server struct {
 	tree    sysctl.Tree
 	conn    *protocol.ChildConn
 	sweeper *sysctl.Sweeper
+	reader  sysctl.Reader // of what is written, without a survey
 }
 
 // Serve says hello and answers requests until it is told to quit. EOF without
@@ -34,6 +35,9 @@ func Serve(tree sysctl.Tree, hello protocol.Hello, r io.Reader, w io.Writer, log
 	defer func() {
 		if s.sweeper != nil {
 			_ = s.sweeper.Close()
+		}
+		if s.reader != nil {
+			_ = s.reader.Close()
 		}
 		if p := recover(); p != nil {
 			log.Error().Bytes("stack", debug.Stack()).Msgf("panic: %v", p)

@@ -24,13 +24,13 @@ func (s *server) perturbKey(it protocol.Item) error {
 	key, effective := sysctl.Key(it.Key), 0
 	if it.Exact {
 		for _, c := range it.Candidates {
-			if _, err := s.write(key, c, s.tree.Read(key)); err != nil {
+			if _, err := s.write(key, c, s.value(key)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	before := s.tree.Read(key)
+	before := s.value(key)
 	for _, c := range it.Candidates {
 		if effective >= max(it.Want, 1) {
 			return nil
@@ -77,7 +77,7 @@ func (s *server) replay(p *protocol.Replay) error {
 			}
 			continue
 		}
-		if _, err := s.write(key, w.Value, s.tree.Read(key)); err != nil {
+		if _, err := s.write(key, w.Value, s.value(key)); err != nil {
 			return err
 		}
 	}
@@ -87,7 +87,7 @@ func (s *server) replay(p *protocol.Replay) error {
 // write makes one attempt and streams its result; only a broken pipe is an error.
 func (s *server) write(key sysctl.Key, v protocol.Bytes, before sysctl.State) (after sysctl.State, err error) {
 	werr := s.tree.Write(key, string(v))
-	after = s.tree.Read(key)
+	after = s.value(key)
 	return after, s.conn.Send(protocol.Reply{Write: &protocol.Write{
 		Key: protocol.Bytes(key), Value: v, Error: protocol.FromError(werr),
 		Before: protocol.FromState(before), After: protocol.FromState(after),
@@ -98,4 +98,16 @@ func (s *server) write(key sysctl.Key, v protocol.Bytes, before sysctl.State) (a
 func (s *server) read(key sysctl.Key) error {
 	st := protocol.FromState(s.tree.Read(key))
 	return s.conn.Send(protocol.Reply{Write: &protocol.Write{Key: protocol.Bytes(key), Before: st, After: st}})
+}
+
+// value is a key's state just before or after a write: of each key it is asked for again
+// and again.
+func (s *server) value(key sysctl.Key) sysctl.State {
+	if s.sweeper != nil {
+		return s.sweeper.Look(key)
+	}
+	if s.reader == nil {
+		s.reader = s.tree.Keep()
+	}
+	return s.reader.Read(key)
 }

@@ -54,26 +54,28 @@ func (r *run) reportKeys(rep *report.Report) {
 			writable = writable || e.Writable()
 			perturbed = perturbed || slices.ContainsFunc(j.attempts[k], write.perturbed)
 		}
-		for count, is := range map[*int]bool{
-			&rep.Counts.ChildKeys: len(key.Writers) > 0, &rep.Counts.Writable: writable, &rep.Counts.Perturbed: perturbed,
-		} {
-			if is {
-				*count++
-			}
-		}
+		count(&rep.Counts.ChildKeys, len(key.Writers) > 0)
+		count(&rep.Counts.Writable, writable)
+		count(&rep.Counts.Perturbed, perturbed)
 		rep.Counts.Verdicts[key.Verdict]++
 		rep.Keys = append(rep.Keys, key)
+	}
+}
+
+func count(n *int, is bool) {
+	if is {
+		*n++
 	}
 }
 
 // worse ranks verdicts: a key that one writer does not have, or may not write,
 // does not hide what another one found.
 func worse(a, b report.Verdict) bool {
-	rank := []report.Verdict{
+	rank := [...]report.Verdict{
 		report.VerdictLeak, report.VerdictUntested, report.VerdictIsolated, report.VerdictWriteOnly,
 		report.VerdictReadOnly, report.VerdictHostOnly,
 	}
-	return slices.Index(rank, a) < slices.Index(rank, b)
+	return slices.Index(rank[:], a) < slices.Index(rank[:], b)
 }
 
 // judge reaches the verdicts on one writer's keys.

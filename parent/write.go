@@ -2,7 +2,6 @@ package parent
 
 import (
 	"io/fs"
-	"maps"
 	"slices"
 	"syscall"
 	"time"
@@ -57,18 +56,21 @@ type observed struct {
 // changed: for each observer that has the key, one of them took effect and read
 // back as something that this observer did not have.
 func prove(ws []write) bool {
-	ws = slices.DeleteFunc(slices.Clone(ws), func(w write) bool { return !w.perturbed() })
-	last := map[int]write{} // only what a batch left behind is there when observers are swept
-	for _, w := range ws {
-		last[w.batch] = w
-	}
-	ws = slices.DeleteFunc(slices.Collect(maps.Values(last)), func(w write) bool { return !w.after.OK() || w.tainted })
-	for _, o := range []string{observerHost, observerSibling} {
-		if !slices.ContainsFunc(ws, func(w write) bool { return !slices.Contains(w.observed, observed{o, w.after}) }) {
-			return false
+	shown := func(observer string) bool {
+		batch := -1
+		for i := len(ws) - 1; i >= 0; i-- {
+			w := &ws[i]
+			if !w.perturbed() || w.batch == batch {
+				continue // only what a batch left behind is there when observers are swept
+			}
+			batch = w.batch
+			if w.after.OK() && !w.tainted && !slices.Contains(w.observed, observed{observer, w.after}) {
+				return true
+			}
 		}
+		return false
 	}
-	return true
+	return shown(observerHost) && shown(observerSibling)
 }
 
 // The observers, as the report names them.

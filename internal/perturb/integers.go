@@ -89,9 +89,10 @@ func order(v *big.Int, all []*big.Int, prefer Direction) []*big.Int {
 		}
 		return 1
 	}
+	var farA, farB big.Int
 	slices.SortStableFunc(all, func(a, b *big.Int) int {
 		side := cmp.Compare(wrong(a), wrong(b))
-		near := distance(a, v).Cmp(distance(b, v))
+		near := farA.Sub(a, v).CmpAbs(farB.Sub(b, v))
 		if boolean {
 			return cmp.Or(near, side)
 		}
@@ -127,11 +128,6 @@ var (
 func inRange(n *big.Int) bool { return n.Cmp(lowest) >= 0 && n.Cmp(highest) <= 0 }
 
 func plus(v *big.Int, step int64) *big.Int { return new(big.Int).Add(v, big.NewInt(step)) }
-
-func distance(a, b *big.Int) *big.Int {
-	d := new(big.Int).Sub(a, b)
-	return d.Abs(d)
-}
 
 func texts(all []*big.Int) []string {
 	out := make([]string, len(all))

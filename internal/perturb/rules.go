@@ -102,6 +102,14 @@ func lookup(k sysctl.Key) rule {
 }
 
 func matches(pattern string, k sysctl.Key) bool {
+	first, last := strings.IndexByte(pattern, '*'), strings.LastIndexByte(pattern, '*')
+	if first < 0 {
+		return pattern == string(k)
+	}
+	// Most are told apart by their ends, for a part of what path.Match takes.
+	if !strings.HasPrefix(string(k), pattern[:first]) || !strings.HasSuffix(string(k), pattern[last+1:]) {
+		return false
+	}
 	ok, _ := path.Match(pattern, string(k)) // a test checks the patterns
 	return ok
 }

@@ -7,10 +7,12 @@ import (
 )
 
 // keptMax bounds how many descriptors one reader keeps, whatever RLIMIT_NOFILE
-// allows; keptSpare is how many of the limit are left to everything else.
+// allows; keptSpare is how many of the limit are left to everything else. Up to keptFew
+// fit into the table that every process has (NR_OPEN_DEFAULT is 64, fs/file.c).
 const (
 	keptMax   = 1 << 16
 	keptSpare = 64
+	keptFew   = 40
 )
 
 // kept reads through descriptors that it holds open: 3 µs a key instead of 9
@@ -42,7 +44,6 @@ func (p *Proc) Keep() Reader {
 }
 
 func roomForDescriptors() int {
-	growTable()
 	var lim unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil || lim.Cur < 2*keptSpare {
 		return 0
@@ -50,7 +51,7 @@ func roomForDescriptors() int {
 	return int(min(lim.Cur-keptSpare, keptMax))
 }
 
-// growTable makes the kernel enlarge the process's descriptor table at once. It
+// growTable makes the kernel enlarge the process's descriptor table for many at once. It
 // doubles otherwise, and waits for an RCU grace period each time (expand_fdtable,
 // fs/file.c): 46 ms for a thousand descriptors instead of 20 (6.18).
 var growTable = sync.OnceFunc(func() {
@@ -82,7 +83,9 @@ func (r *kept) Read(k Key) State {
 		return st
 	}
 	r.open[k] = &descriptor{fd, st.Value}
-	r.room--
+	if r.room--; len(r.open) == keptFew {
+		growTable()
+	}
 	return st
 }
 
