@@ -33,7 +33,7 @@ var (
 // detector makes each seven times as slow.
 const (
 	manyKernels = 10_000
-	raceKernels = 1_000
+	raceKernels = 500
 	fewKernels  = 500
 	mostReplays = parent.DefaultMaxReplays + parent.GrantedReplays // until measured
 )
