@@ -75,10 +75,23 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 // they are not blamed on the next writes.
 func (r *run) flush(ctx context.Context, suspects []write) error {
 	r.wait(r.o.Settle)
-	off, err := r.reset(ctx, suspects)
+	off, err := r.hostOff()
+	if err != nil || len(off) == 0 {
+		return err
+	}
+	if off, err = r.resetFrom(ctx, off, suspects); err != nil {
+		return err
+	}
 	for _, e := range off {
 		r.giveUp(e, suspects)
 	}
+	// What undoing did late, undoing again would only do once more.
+	r.wait(r.o.Settle)
+	if off, err = r.hostOff(); err != nil || len(off) == 0 {
+		return err
+	}
+	r.strayed(off, r.undone)
+	_, err = r.undoOnHost(off)
 	return err
 }
 

@@ -70,12 +70,19 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	if err := d.drained(ctx); err != nil {
 		return err
 	}
+	d.wait(d.o.Settle)
 	off, err := d.hostOff()
 	if err != nil {
 		return err
 	}
 	for _, e := range off {
 		d.addLate(stray{effect: e})
+	}
+	if err := d.dismissAll(); err != nil {
+		return err
+	}
+	if err := d.lastSweep(d.sibling); err != nil {
+		return err
 	}
 	if err := d.deferred(ctx); err != nil {
 		return err

@@ -140,10 +140,12 @@ func (r *run) end(ctx context.Context, aborted bool) {
 // awaitLast waits until the last write can have no effect any more. Meanwhile the
 // namespaces of those that ended go, which takes a part of that.
 func (r *run) awaitLast(ctx context.Context) {
-	if len(r.writes) == 0 {
-		return
+	var last time.Time
+	for _, ws := range [][]write{r.writes, r.throughs} {
+		if n := len(ws); n > 0 && ws[n-1].at.After(last) {
+			last = ws[n-1].at
+		}
 	}
-	last := r.writes[len(r.writes)-1].at
 	if time.Since(last) < r.o.Settle {
 		r.drain(ctx)
 		r.wait(r.o.Settle - time.Since(last))

@@ -104,7 +104,8 @@ type guarding struct {
 	items    map[string]protocol.Item // by key, as they were last announced
 	restless map[place]bool
 	readBack []Exact
-	verified bool // the host was compared with how it was found
+	verified bool  // the host was compared with how it was found
+	failed   error // what was to be announced just before a key was put back
 	// theirs and overwritten are journal.Line's.
 	theirs, overwritten map[sysctl.Key]sysctl.State
 }
@@ -130,6 +131,9 @@ func (r *run) beginGuard() error {
 func (r *run) announce(a Announcement) error {
 	if r.o.Guard == nil {
 		return nil
+	}
+	if err := r.guarding.failed; err != nil && !r.aborted {
+		return err
 	}
 	a.ReadBack = r.readBack
 	a.Quiet, a.Loud = r.noise.measured && !r.noise.loud, r.noise.loud
@@ -192,7 +196,8 @@ func (r *run) announceOverwriting(e effect) error {
 	if r.o.Guard == nil || !e.after.OK() || r.overwritten[e.key] == e.after || r.confirmedAt(e.place) {
 		return nil
 	}
-	return r.announce(Announcement{})
+	r.guarding.failed = r.announce(Announcement{})
+	return r.guarding.failed
 }
 
 // announcementOf is the start of one of a child of the writer that is at work.

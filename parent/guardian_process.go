@@ -187,14 +187,15 @@ func (g *guardianProcess) forget() {
 		return
 	}
 	for _, a := range g.recent[:first] {
-		if len(a.Items) > 0 { // the others are replays of such, or undo
+		firstHand := len(a.Items) > 0 || slices.ContainsFunc(a.Writes, func(x Exact) bool { return x.Via != viaPath })
+		if firstHand { // the others are replays of such, or undo
 			g.earlier = append(g.earlier, a)
 		}
 	}
 	g.recent = slices.Clone(g.recent[first:])
 	items := 0
 	for i, a := range slices.Backward(g.earlier) {
-		if items += len(a.Items); items > earlierItems {
+		if items += len(a.Items) + len(a.Writes); items > earlierItems {
 			g.earlier = slices.Clone(g.earlier[i+1:])
 			break
 		}

@@ -16,6 +16,10 @@ import (
 // value that was announced is written once more, in a fresh namespace without devices.
 // What is ours is put back. It is not sure where others are writing sysctls meanwhile.
 func (p *PutBack) LookInto(ctx context.Context, throughWriter bool) (sure bool, err error) {
+	p.valuesOnly = true
+	if err := p.look(); err != nil {
+		return false, err
+	}
 	open := p.Open
 	sure, err = p.lookInto(ctx, p.announced(true), p.announced(false))
 	err = errors.Join(err, p.All(ctx, throughWriter))
@@ -199,7 +203,10 @@ func (p *PutBack) repeat(ctx context.Context, some []Announcement) (moved []plac
 		switch now := p.m.Host().Read(w.key); {
 		case now == w.after:
 			p.ours(w.key)
-		case now != w.before && !p.known.UnderWay(w.key, now): // a leak of its own values would have shown with this one
+		case now == w.before:
+		case p.known.UnderWay(w.key, now) && p.known.UnderWay(w.key, w.after):
+			p.ours(w.key) // it leaks its own values, of which the last stayed, or came late
+		case !p.known.UnderWay(w.key, now):
 			moved = append(moved, w.place)
 		}
 	}

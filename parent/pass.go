@@ -171,6 +171,8 @@ type passState struct {
 	early []effect
 	// lone tells that the batch is one of a row of single keys.
 	lone bool
+	// row is what was written since new keys were last looked for.
+	row []write
 	// open is the effects that are being attributed.
 	open []effect
 	// proven is the keys that a replay has shown to be isolated.
@@ -203,10 +205,18 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 	p.brief = p.lone
 	effects, err := p.sweepAll(p.sibling)
 	if p.brief = false; err == nil && p.lone && len(effects) > 0 {
-		effects, err = p.sweepAll(p.sibling) // all that there is
+		var all []effect
+		all, err = p.sweepAll(p.sibling) // all that there is
+		effects = withSeen(all, effects) // what was seen may be gone by now
 	}
 	if err != nil {
 		return err
+	}
+	if p.row = append(p.row, ws...); !p.lone || len(effects) > 0 {
+		if slices.ContainsFunc(effects, func(e effect) bool { return e.before == sysctl.Absent }) {
+			ws = p.row // any of them may have made it appear
+		}
+		p.row = nil
 	}
 	if effects = withSeen(p.notable(effects, ws), p.notable(seen, ws)); len(effects) == 0 {
 		return nil

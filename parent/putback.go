@@ -24,8 +24,9 @@ type PutBack struct {
 	// journal.Judgement's, without keys that move by themselves.
 	Off, Open, Left []sysctl.Change
 	// Restored is what was put back.
-	Restored []sysctl.Change
-	byRun    []sysctl.Change // of the open ones, those that the run had put back
+	Restored   []sysctl.Change
+	byRun      []sysctl.Change // of the open ones, those that the run had put back
+	valuesOnly bool            // of the writes made no more is known than the values
 
 	// Record adds a line to the journal's file, before what it says is done; nil: there
 	// is none.
@@ -103,6 +104,9 @@ func (p *PutBack) overwritten(changes []sysctl.Change) (open []sysctl.Change) {
 		at := place{observerHost, c.Key}
 		if hasKey(changes, c.Key) || c.After == c.Before || p.confirmedAt(at) || p.restless[at] {
 			continue
+		}
+		if p.valuesOnly && p.known.UnderWay(c.Key, c.After) {
+			continue // it was ours, or may have been: a leak that needs more than a value would not come again
 		}
 		// Its value alone does not count here: nothing is to be put back any more.
 		if len(p.known.Judge([]sysctl.Change{c}).Left) == 0 {
