@@ -10,17 +10,19 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// leakTo says what a write of a child's key does to one of the host's: that gets a value,
-// or nothing.
+// leakTo says what a write of a child's key does to one of the host's, at once or later:
+// that gets a value, or nothing.
 type leakTo struct {
 	from, to sysctl.Key
 	value    func(opener *space, v string) string
+	delay    time.Duration
 }
 
 // drawLeak draws one of the kinds of leaks that there are.
@@ -36,9 +38,11 @@ func drawLeak(rng *rand.Rand, keys []sysctl.Key) leakTo {
 			return f(opener, v)
 		}
 	}
-	switch rng.IntN(5) {
+	switch rng.IntN(6) {
 	case 0:
 		l.to, l.value = l.from, func(_ *space, v string) string { return v }
+	case 5: // it cannot be undone through a writer
+		l.to, l.value = l.from, moved(func(_ *space, v string) string { return v })
 	case 1:
 		l.value = func(_ *space, v string) string { return v }
 	case 2:
@@ -59,6 +63,24 @@ func drawLeak(rng *rand.Rand, keys []sysctl.Key) leakTo {
 	return l
 }
 
+// pendingLeak is an effect that is still to come.
+type pendingLeak struct {
+	at    time.Time
+	to    sysctl.Key
+	value string
+}
+
+// comeTo sets the host's key when it is time, if it is still to.
+func (p pendingLeak) comeTo(k *fakeKernel, still func() bool) {
+	time.AfterFunc(time.Until(p.at), func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if still() {
+			k.host.values[p.to] = p.value
+		}
+	})
+}
+
 // Random leaks, and somebody else who sets a key that none of them reaches: whenever the
 // run is killed, no leak is left on the host, and what somebody else had set is there.
 func TestKilledAnywhere(t *testing.T) {
@@ -66,7 +88,7 @@ func TestKilledAnywhere(t *testing.T) {
 	for i := range keys {
 		keys[i] = sysctl.Key(fmt.Sprintf("net/core/key%d", i))
 	}
-	died, leaked, foreign := 0, 0, 0
+	died, leaked, foreign, late := 0, 0, 0, 0
 	for seed := range uint64(300) {
 		path := filepath.Join(t.TempDir(), "own", "journal")
 		synctest.Test(t, func(t *testing.T) {
@@ -81,17 +103,33 @@ func TestKilledAnywhere(t *testing.T) {
 			for range rng.IntN(3) {
 				leaks = append(leaks, drawLeak(rng, keys[1:]))
 			}
+			for i := range leaks {
+				if seed%2 == 1 && rng.IntN(4) > 0 {
+					leaks[i].delay = time.Duration(1+rng.IntN(250)) * time.Millisecond
+				}
+			}
+			var pending []pendingLeak
+			taken := false // the host is what it was when the run was killed
 			theirs := keys[0]
 			sets, dies, writes := 1+rng.IntN(120), 1+rng.IntN(160), 0
 			var then map[sysctl.Key]string
+			var diedAt time.Time
+			var due []pendingLeak
 			write := func(opener, _ *space, key sysctl.Key, v string) error {
 				opener.values[key] = v
 				for _, l := range leaks {
 					if opener == k.host || l.from != key {
 						continue
 					}
-					if to := l.value(opener, v); to != "" {
+					to := l.value(opener, v)
+					switch {
+					case to == "":
+					case l.delay == 0:
 						k.host.values[l.to] = to
+					default:
+						p, was := pendingLeak{time.Now().Add(l.delay), l.to, to}, taken
+						pending = append(pending, p)
+						p.comeTo(k, func() bool { return was == taken })
 					}
 				}
 				if d.dead.Load() {
@@ -101,7 +139,7 @@ func TestKilledAnywhere(t *testing.T) {
 					k.host.values[theirs] = "4242"
 				}
 				if writes >= dies && !d.dead.Swap(true) {
-					then = maps.Clone(k.host.values)
+					then, diedAt, due = maps.Clone(k.host.values), time.Now(), slices.Clone(pending)
 				}
 				return nil
 			}
@@ -112,10 +150,20 @@ func TestKilledAnywhere(t *testing.T) {
 			_, _ = Run(context.Background(), k, o) // what it finds is not asked for here
 			if d.dead.Load() {
 				died++
-				k.host.values = maps.Clone(then)
+				k.mu.Lock()
+				k.host.values, taken = maps.Clone(then), true
+				for _, p := range due {
+					if left := p.at.Sub(diedAt); left > 0 {
+						late++
+						p.at = time.Now().Add(left)
+						p.comeTo(k, func() bool { return true })
+					}
+				}
+				k.mu.Unlock()
 				if err := d.g.putBack(context.Background(), k); err != nil {
 					t.Errorf("seed %d: %v", seed, err)
 				}
+				time.Sleep(time.Second) // nothing may be still to come
 				for _, key := range keys {
 					want := "10"
 					if key == theirs && sets <= dies {
@@ -133,8 +181,105 @@ func TestKilledAnywhere(t *testing.T) {
 			synctest.Wait()
 		})
 	}
-	t.Logf("killed %d times, %d times with a leak on the host, %d times after somebody else had set a key", died, leaked, foreign)
-	if died < 100 || leaked < 20 || foreign < 20 {
+	t.Logf("killed %d times, %d times with a leak on the host, %d times after somebody else had set a key; %d effects came after that", died, leaked, foreign, late)
+	if died < 100 || leaked < 20 || foreign < 20 || late < 20 {
 		t.Error("too few to tell")
+	}
+}
+
+// A leak that comes only from a user namespace, and the run is killed, its guardian too:
+// what the run had undone by then, `restore`, which writes as root, does not bring back.
+func TestRestoreLeavesUndone(t *testing.T) {
+	died, undone := 0, 0
+	for dies := range 60 {
+		path := filepath.Join(t.TempDir(), "own", "journal")
+		synctest.Test(t, func(t *testing.T) {
+			k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+			d := &dyingGuard{t: t, path: path}
+			var then map[sysctl.Key]string
+			writes, user := 0, true
+			h := handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+				opener.values[key] = v
+				if user && opener != k.host && key == written && v != "10" {
+					k.host.values[written] = v
+				}
+				if writes++; writes > dies && !d.dead.Swap(true) {
+					then = maps.Clone(k.host.values)
+				}
+				return nil
+			}}
+			k.handlers[written], k.handlers[other], k.handlers[latch] = h, h, h
+			_, _ = Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop(), Writers: []Writer{WriterUserNS}})
+			if d.dead.Load() {
+				died++
+				if then[written] == "10" {
+					undone++
+				}
+				k.host.values, user = maps.Clone(then), false
+				p, err := NewPutBack(k, &d.g.known, Options{Logger: zerolog.Nop()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer p.Close()
+				err = p.All(context.Background(), false)
+				if _, lerr := p.LookInto(context.Background(), false); err != nil || lerr != nil {
+					t.Error(err, lerr)
+				}
+				if got := k.host.values[written]; got != "10" {
+					t.Errorf("killed after %d writes, when it was %s: it is %s after restore", dies, then[written], got)
+				}
+			}
+			synctest.Wait()
+		})
+	}
+	if died < 40 || undone < 10 {
+		t.Errorf("killed %d times, %d of them after it was undone: too few to tell", died, undone)
+	}
+}
+
+// A leak only through descriptors: the guardian makes those writes again, too.
+func TestKilledAtDescriptors(t *testing.T) {
+	died, leaked := 0, 0
+	for dies := range 90 {
+		path := filepath.Join(t.TempDir(), "own", "journal")
+		synctest.Test(t, func(t *testing.T) {
+			k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+			d := &dyingGuard{t: t, path: path}
+			var then map[sysctl.Key]string
+			writes := 0
+			h := handler{write: func(opener, caller *space, key sysctl.Key, v string) error {
+				opener.values[key] = v
+				if opener != caller && key == written {
+					if dies%2 == 0 {
+						caller.values[written] = v
+					} else {
+						caller.values[other] = "99"
+					}
+				}
+				if writes++; writes > dies && !d.dead.Swap(true) {
+					then = maps.Clone(k.host.values)
+				}
+				return nil
+			}}
+			k.handlers[written], k.handlers[other], k.handlers[latch] = h, h, h
+			_, _ = Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop(), Descriptors: true})
+			if d.dead.Load() {
+				died++
+				if then[written] != "10" || then[other] != "10" {
+					leaked++
+				}
+				k.host.values = maps.Clone(then)
+				if err := d.g.putBack(context.Background(), k); err != nil {
+					t.Error(err)
+				}
+				if now := k.host.values; now[written] != "10" || now[other] != "10" {
+					t.Errorf("killed after %d writes, when the host had %v: it has %v; %s", dies, then, now, &d.log)
+				}
+			}
+			synctest.Wait()
+		})
+	}
+	if died < 40 || leaked < 10 {
+		t.Errorf("killed %d times, %d of them with the leak on the host: too few to tell", died, leaked)
 	}
 }

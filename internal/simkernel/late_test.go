@@ -162,3 +162,139 @@ func TestBlinkingIsNoLeak(t *testing.T) {
 		t.Error(o.violations)
 	}
 }
+
+// Two keys that set the same one of the host, each as long after as it takes, do not hide
+// each other.
+func TestTwoLate(t *testing.T) {
+	for seed := range uint64(10) {
+		for _, delays := range [][]time.Duration{{30 * time.Millisecond, 150 * time.Millisecond}, {150 * time.Millisecond, 250 * time.Millisecond}} {
+			synctest.Test(t, func(t *testing.T) {
+				var causes []sysctl.Key
+				var victim sysctl.Key
+				k, _ := generate(seed, func(g *generator) {
+					from, at := []int{g.add(even(g.integer())), g.add(even(g.integer()))}, g.add(g.integer())
+					victim = g.keys[at].name
+					value := constant(g.other(at))
+					for i, f := range from {
+						causes = append(causes, g.keys[f].name)
+						g.rule(rule{
+							plant: g.plant(Delayed, f), name: "sets one that another sets, too", when: accepted, delay: delays[i],
+							actions: []action{{to: toHost, key: at, value: value}},
+						}, f)
+					}
+					for range 5 {
+						g.add(g.integer())
+					}
+				})
+				before := k.Snapshot()
+				r := runOn(t, k, seed, 64)
+				for _, cause := range causes {
+					if !leaksBy(r, cause, Effect{report.ObserverHost, victim}) {
+						t.Errorf("seed %d, %v: %s is not among %+v", seed, delays, cause, r.Leaks)
+					}
+				}
+				if was, is := before.Map()[victim], k.Snapshot().Map()[victim]; is != was {
+					t.Errorf("seed %d, %v: the host's %s is %+v, was %+v", seed, delays, victim, is.State, was.State)
+				}
+			})
+		}
+	}
+}
+
+// A key that sets the host's of the same name to always the same, late: undoing it
+// through a writer does so again.
+func TestLateSameKey(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			var key sysctl.Key
+			k, _ := generate(seed, func(g *generator) {
+				at := g.add(even(g.integer()))
+				key = g.keys[at].name
+				g.rule(rule{
+					plant: g.plant(Delayed, at), name: "sets the host's later", when: accepted, delay: time.Duration(20+13*seed) * time.Millisecond,
+					actions: []action{{to: toHost, key: at, value: constant(g.other(at))}},
+				}, at)
+			})
+			before := k.Snapshot()
+			r := runOn(t, k, seed, 64)
+			if !leaksBy(r, key, Effect{report.ObserverHost, key}) {
+				t.Errorf("seed %d: %s is not among %+v", seed, key, r.Leaks)
+			}
+			if was, is := before.Map()[key], k.Snapshot().Map()[key]; is != was {
+				t.Errorf("seed %d: the host's %s is %+v, was %+v", seed, key, is.State, was.State)
+			}
+		})
+	}
+}
+
+// What writes through descriptors do late is waited for, and put back.
+func TestLateThroughDescriptors(t *testing.T) {
+	found := 0
+	const n = 30
+	for seed := range uint64(n) {
+		synctest.Test(t, func(t *testing.T) {
+			var cause, victim sysctl.Key
+			k, _ := generate(seed, func(g *generator) {
+				from, at := g.add(even(g.integer())), g.add(g.integer())
+				cause, victim = g.keys[from].name, g.keys[at].name
+				g.rule(rule{
+					plant: g.plant(Delayed, from), name: "late, by another's hand", delay: time.Duration(20+260*(seed%6)/5) * time.Millisecond,
+					when:    func(e *event) bool { return e.ns.handled && accepted(e) },
+					actions: []action{{to: toHost, key: at, value: constant(g.other(at))}},
+				}, from)
+			})
+			before := k.Snapshot()
+			r, err := parent.Run(context.Background(), k, parent.Options{Seed: seed, Descriptors: true, Logger: zerolog.Nop()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if leaksBy(r, cause, Effect{report.ObserverHost, victim}) {
+				found++
+			} else if name, _ := cause.Device(); name == "" || name == "lo" { // of all devices a few are passed on
+				t.Errorf("seed %d: %s is not among %+v", seed, cause, r.Leaks)
+			}
+			if was, is := before.Map()[victim], k.Snapshot().Map()[victim]; is != was {
+				t.Errorf("seed %d: the host's %s is %+v, was %+v", seed, victim, is.State, was.State)
+			}
+		})
+	}
+	if found < n*3/4 {
+		t.Errorf("found %d of %d", found, n)
+	}
+}
+
+// A key of the host that appears while keys that disrupt are written, one after another,
+// is seen only after the last of them, and still the right one of them is named.
+func TestAppearsInRow(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			const cause, victim sysctl.Key = "net/ipv4/conf/all/forwarding", "net/core/appears"
+			k, _ := generate(seed, func(g *generator) {
+				called := func(i int, k sysctl.Key) int {
+					g.keys[i].name, g.taken[k] = k, true
+					return i
+				}
+				from, at := called(g.add(even(g.integer())), cause), called(g.add(g.integer()), victim)
+				g.keys[at].host.absent, g.keys[at].child.absent = true, true
+				for _, other := range []sysctl.Key{
+					"net/ipv4/conf/default/forwarding", "net/ipv6/conf/all/forwarding", "net/ipv6/conf/default/forwarding", "net/ipv6/conf/all/disable_ipv6",
+				} {
+					called(g.add(g.integer()), other)
+				}
+				was := g.keys[from].child.value
+				g.rule(rule{
+					plant: g.plant(Appear, from), name: "appears", when: accepted,
+					actions: []action{{to: toHost, key: at, exists: func(e *event) bool { return e.new != was }}},
+				}, from)
+			})
+			before := k.Snapshot()
+			r := runOn(t, k, seed, 64)
+			if !leaksBy(r, cause, Effect{report.ObserverHost, victim}) {
+				t.Errorf("seed %d: it is not among %+v", seed, r.Leaks)
+			}
+			if was, is := before.Map()[victim], k.Snapshot().Map()[victim]; is != was {
+				t.Errorf("seed %d: the host's is %+v, was %+v", seed, is.State, was.State)
+			}
+		})
+	}
+}

@@ -30,6 +30,8 @@ type namespace struct {
 	last map[int]*event
 	// planned tells that the writes of the moment are the plan's.
 	planned bool
+	// handled tells the same of a descriptor in the hands of another.
+	handled bool
 	dead    bool
 	// passed is the keys that were opened for the parent.
 	passed chan sysctl.Handle

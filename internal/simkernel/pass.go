@@ -35,6 +35,16 @@ type handle struct {
 	key sysctl.Key
 }
 
-func (h handle) Read() sysctl.State       { return h.v.Read(h.key) }
-func (h handle) Write(value string) error { return h.v.Write(h.key, value) }
-func (h handle) Close() error             { return nil }
+func (h handle) Read() sysctl.State { return h.v.Read(h.key) }
+func (h handle) Close() error       { return nil }
+
+func (h handle) Write(value string) error {
+	handled := func(is bool) {
+		h.v.k.mu.Lock()
+		defer h.v.k.mu.Unlock()
+		h.v.ns.handled = is
+	}
+	handled(true)
+	defer handled(false)
+	return h.v.Write(h.key, value)
+}
