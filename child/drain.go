@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"time"
 
 	"github.com/moby/sys/reexec"
@@ -48,31 +49,39 @@ func drain() error {
 		return err
 	}
 	asked := bufio.NewReader(os.Stdin)
-	for first := true; ; {
+	for first := true; ; first = false {
 		if _, err := asked.ReadString('\n'); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("wait for the parent: %w", err)
 		}
-		for range 2 {
-			err := emptyNamespace()
-			for !first && errors.Is(err, unix.ENOSPC) { // the one before it is not gone
-				time.Sleep(2 * time.Millisecond)
-				err = emptyNamespace()
-			}
-			if err != nil {
-				return fmt.Errorf("make a network namespace: %w", err)
-			}
-			first = false
+		cmd, err := emptyNamespace(!first)
+		if err == nil {
+			err = cmd.Wait()
+		}
+		if err == nil {
+			cmd, err = emptyNamespace(true)
+		}
+		if err != nil {
+			return fmt.Errorf("make a network namespace: %w", err)
 		}
 		if _, err := fmt.Println("drained"); err != nil {
 			return err
 		}
+		_ = cmd.Wait() // that it was granted is all
 	}
 }
 
-func emptyNamespace() error {
-	cmd := reexec.Command(emptyEntry)
-	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
-	return cmd.Run()
+// emptyNamespace starts a process in a network namespace of its own, when the one before
+// it is gone.
+func emptyNamespace(wait bool) (*exec.Cmd, error) {
+	for {
+		cmd := reexec.Command(emptyEntry)
+		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
+		err := cmd.Start()
+		if !wait || !errors.Is(err, unix.ENOSPC) {
+			return cmd, err
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }

@@ -128,7 +128,7 @@ func boot(ctx context.Context, q *vm.QEMU, f files, o order.Order, t *tally) err
 	if err != nil {
 		return err
 	}
-	g := vm.Guest{Kernel: f.kernel, Initramfs: archive.Bytes(), MemoryMB: 512, CPUs: 1, Timeout: f.timeout}
+	g := vm.Guest{Kernel: f.kernel, Initramfs: archive.Bytes(), MemoryMB: 512, CPUs: 1, Timeout: f.timeout, Append: []string{"mitigations=off"}}
 	r, err := q.Boot(ctx, g, func(m guestlink.Message) {
 		var round order.Round
 		if m.Log != nil && json.Unmarshal(m.Log.Line, &round) == nil {

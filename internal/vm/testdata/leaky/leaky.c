@@ -34,6 +34,10 @@ typedef struct ctl_table table_arg;
 #define THRESHOLD 5000
 #define DELAY_MS 200
 
+static bool still;
+module_param(still, bool, 0444);
+MODULE_PARM_DESC(still, "no key moves by itself, nor by being read");
+
 enum {
 	SAME_KEY, SAME_KEY_HOST, CROSS, CROSS_EFFECT, THRESHOLD_KEY, COLOUR, AVAILABLE_COLOURS,
 	TO_SIBLINGS, TO_LATER, DELAYED, ONE_WAY, BOTH_A, BOTH_B, BOTH_EFFECT,
@@ -316,7 +320,7 @@ static int reads(table_arg *table, int write, void *buffer, size_t *len, loff_t 
 {
 	struct space *s = opener(table);
 
-	if (!write && !*pos) {
+	if (!write && !*pos && !still) {
 		mutex_lock(&lock);
 		++*s->value[READS];
 		mutex_unlock(&lock);
@@ -329,7 +333,7 @@ static int drift(table_arg *table, int write, void *buffer, size_t *len, loff_t 
 {
 	struct space *s = opener(table);
 	int key = key_of(table), period_ms = key == DRIFT ? 20 : 3000;
-	int passed = ktime_ms_delta(ktime_get(), s->born) / period_ms;
+	int passed = still ? 0 : ktime_ms_delta(ktime_get(), s->born) / period_ms;
 	int value, err;
 
 	mutex_lock(&lock);
