@@ -164,13 +164,16 @@ func TestKilledAnywhere(t *testing.T) {
 					t.Errorf("seed %d: %v", seed, err)
 				}
 				time.Sleep(time.Second) // nothing may be still to come
+				k.mu.Lock()
+				now := maps.Clone(k.host.values)
+				k.mu.Unlock()
 				for _, key := range keys {
 					want := "10"
 					if key == theirs && sets <= dies {
 						want = "4242"
 						foreign++
 					}
-					if got := k.host.values[key]; got != want {
+					if got := now[key]; got != want {
 						t.Errorf("seed %d: %s is %s, want %s; was %v; %s", seed, key, got, want, then, &d.log)
 					}
 				}
