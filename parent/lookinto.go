@@ -142,7 +142,7 @@ func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error 
 		if len(more) == 0 && !slices.ContainsFunc(p.Open, func(c sysctl.Change) bool { return !slices.Contains(open, c) }) {
 			break // nothing has come that was not there
 		}
-		if round+1 < lookRounds && len(more) > 0 {
+		if round+1 < lookRounds && len(more) > 0 && len(p.Open) > 0 {
 			p.sham(more, time.Since(began))
 		}
 	}
