@@ -91,6 +91,7 @@ func (r *run) atPeace(ctx context.Context) error {
 		r.spare.abandon()
 		r.spare = nil
 	}
+	r.awaitLast(ctx)
 	limited, cancel := context.WithTimeoutCause(ctx, drainDeadline, errDeadline)
 	defer cancel()
 	if err := r.m.Drain(limited); err != nil {

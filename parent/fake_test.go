@@ -78,13 +78,14 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 		s.values[key] = "10"
 	}
 	k.children = append(k.children, s)
+	pid := 1000 + len(k.children)
 	k.mu.Unlock()
 	requests, toChild := io.Pipe()
 	replies, toParent := io.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = child.Serve(fakeTree{k, s}, protocol.Hello{Version: protocol.Version}, requests, toParent, zerolog.Nop())
+		_ = child.Serve(fakeTree{k, s}, protocol.Hello{Version: protocol.Version, PID: pid}, requests, toParent, zerolog.Nop())
 		k.mu.Lock()
 		s.dead = true
 		k.mu.Unlock()

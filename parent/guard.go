@@ -105,7 +105,7 @@ type guarding struct {
 	restless map[place]bool
 	readBack []Exact
 	verified bool  // the host was compared with how it was found
-	failed   error // what was to be announced just before a key was put back
+	failed   error // why an announcement was not made
 	// theirs and overwritten are journal.Line's.
 	theirs, overwritten map[sysctl.Key]sysctl.State
 }
@@ -153,7 +153,8 @@ func (r *run) announce(a Announcement) error {
 		a.Items = nil
 	}
 	if err := r.o.Guard.Announce(a); err != nil && !r.aborted {
-		return fmt.Errorf("announce writes: %w", err)
+		r.guarding.failed = fmt.Errorf("announce writes: %w", err)
+		return r.guarding.failed
 	}
 	return nil
 }
@@ -196,8 +197,7 @@ func (r *run) announceOverwriting(e effect) error {
 	if r.o.Guard == nil || !e.after.OK() || r.overwritten[e.key] == e.after || r.confirmedAt(e.place) {
 		return nil
 	}
-	r.guarding.failed = r.announce(Announcement{})
-	return r.guarding.failed
+	return r.announce(Announcement{})
 }
 
 // announcementOf is the start of one of a child of the writer that is at work.

@@ -33,6 +33,7 @@ type guardianProcess struct {
 	// recent is the last announcements, newest last: what is under way, what was before
 	// it, and undoing. earlier is the batches before those.
 	recent, earlier []Announcement
+	kept            map[Exact]bool // the exact writes that have come into earlier
 	children        children
 	done            bool  // goodbye was said
 	err             error // has not been said yet
@@ -187,8 +188,7 @@ func (g *guardianProcess) forget() {
 		return
 	}
 	for _, a := range g.recent[:first] {
-		firstHand := len(a.Items) > 0 || slices.ContainsFunc(a.Writes, func(x Exact) bool { return x.Via != viaPath })
-		if firstHand { // the others are replays of such, or undo
+		if g.firstHand(a) { // the others are replays of such, or undo
 			g.earlier = append(g.earlier, a)
 		}
 	}
@@ -200,6 +200,22 @@ func (g *guardianProcess) forget() {
 			break
 		}
 	}
+}
+
+// firstHand tells that an announcement is no repetition of an earlier one: it has items,
+// or a write otherwise than by path that was not seen yet.
+func (g *guardianProcess) firstHand(a Announcement) bool {
+	news := len(a.Items) > 0
+	for _, x := range a.Writes {
+		if x.Via == viaPath || g.kept[x] {
+			continue
+		}
+		if news = true; g.kept == nil {
+			g.kept = map[Exact]bool{}
+		}
+		g.kept[x] = true
+	}
+	return news
 }
 
 // keep takes a line in and puts it into the file.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -157,6 +158,22 @@ func TestTakeOver(t *testing.T) {
 		"a key that moves by itself": {
 			handler: same, words: []word{{Announce: &Announcement{By: WriterRoot, Restless: []protocol.Bytes{protocol.Bytes(other)}, Writes: []Exact{{Key: protocol.Bytes(other), Value: "11"}}}}},
 			now: map[sysctl.Key]string{other: "11"}, want: map[sysctl.Key]string{other: "11"},
+		},
+		"its own values, of which another is the last, late": {
+			handler: func(k *fakeKernel) handler {
+				return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					if opener.values[key] = v; opener != k.host {
+						time.AfterFunc(100*time.Millisecond, func() {
+							k.mu.Lock()
+							defer k.mu.Unlock()
+							k.host.values[key] = v
+						})
+					}
+					return nil
+				}}
+			},
+			words: []word{announcedWrite(written, "11"), announcedWrite(written, "12"), {Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "11")}}},
+			now:   map[sysctl.Key]string{written: "11"}, restored: 1,
 		},
 		"of a batch long ago": {
 			handler: constant, words: []word{item(written, "11"), announcedWrite(latch, "1"), announcedWrite(latch, "2"), item(latch, "3"), item(latch, "4")},
@@ -362,6 +379,63 @@ func TestLookIntoJournal(t *testing.T) {
 		}
 		if k.host.values[other] != "10" || k.host.values[latch] != "77" || len(p.Restored) != 1 || len(p.Open) != 1 {
 			t.Errorf("the host is %v; restored %v, open %v", k.host.values, p.Restored, p.Open)
+		}
+		synctest.Wait()
+	})
+}
+
+// What the run had put back of a key that it was just writing to: a journal alone does not
+// tell whose that was, unless the run had seen somebody else set it.
+func TestLookIntoOverwritten(t *testing.T) {
+	for _, seen := range []bool{false, true} {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			k := newFake(map[sysctl.Key]handler{written: {}})
+			words := []word{item(written, "11")}
+			want, unsure := "10", 1
+			if seen {
+				words = append(words, word{Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "11")}})
+				want, unsure = "11", 0
+			}
+			g, _ := guarded(t, k, filepath.Join(dir, "own", "journal"), append(words, word{Announce: &Announcement{Overwritten: theirs(written, "11")}})...)
+			p, err := NewPutBack(k, &g.known, Options{Logger: zerolog.Nop()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			if _, err := p.LookInto(context.Background(), false); err != nil {
+				t.Error(err)
+			}
+			if got := k.host.values[written]; got != want || len(p.Unsure) != unsure {
+				t.Errorf("seen %v: the host has %s, want %s; unsure %v, left %v", seen, got, want, p.Unsure, p.Left)
+			}
+			synctest.Wait()
+		})
+	}
+}
+
+// Replays through descriptors are no news: a guardian would have each of them made again.
+func TestGuardianForgetsReplays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hs := map[sysctl.Key]handler{}
+		for i := range 12 {
+			key, to := sysctl.Key(fmt.Sprintf("net/core/key%02d", i)), sysctl.Key(fmt.Sprintf("net/core/key%02d", 8+i))
+			hs[key] = handler{write: func(opener, caller *space, key sysctl.Key, v string) error {
+				opener.values[key] = v
+				if opener != caller && i < 4 && v != "10" {
+					caller.values[to] = "99"
+				}
+				return nil
+			}}
+		}
+		k := newFake(hs)
+		d := &dyingGuard{t: t, path: filepath.Join(t.TempDir(), "own", "journal")}
+		r, err := Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop(), Descriptors: true})
+		if err != nil || len(r.Leaks) != 4 {
+			t.Fatalf("%v, %d leaks", err, len(r.Leaks))
+		}
+		if n := len(d.g.earlier); n > r.Run.Replays/2 {
+			t.Errorf("it remembers %d announcements of a run with %d replays", n, r.Run.Replays)
 		}
 		synctest.Wait()
 	})

@@ -125,7 +125,7 @@ func (p *passState) awaitLate(ctx context.Context) error {
 	for _, e := range off {
 		p.addLate(stray{effect: e})
 	}
-	return nil
+	return p.flush(ctx, p.history) // what putting back does late is nothing that moves by itself
 }
 
 // addLate defers an effect. One that is seen again before its turn is looked
@@ -206,12 +206,7 @@ func (p *passState) strayedIn() {
 // then with them: they may be part of a set.
 func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error) {
 	defer p.having(p.devices || onDevice(e.key))() // what has no such key cannot show it
-	known := map[sysctl.Key]bool{}
-	for _, l := range p.leaks {
-		if l.status == statusConfirmed && slices.Contains(l.writers, p.writer) && len(keysOf(l.cause)) == 1 {
-			known[l.cause[0].key] = true
-		}
-	}
+	known := p.loneCauses()
 	p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Int("history", len(e.history)).Msg("late effect")
 	tries := append(slices.Clone(e.writes), without(e.history, known))
 	if len(known) > 0 {
@@ -232,6 +227,30 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 		}
 	}
 	return false, nil
+}
+
+// loneCauses is the keys of which a write alone is the cause of a confirmed leak.
+func (p *passState) loneCauses() map[sysctl.Key]bool {
+	keys := map[sysctl.Key]bool{}
+	for _, l := range p.leaks {
+		if l.status == statusConfirmed && slices.Contains(l.writers, p.writer) && len(keysOf(l.cause)) == 1 {
+			keys[l.cause[0].key] = true
+		}
+	}
+	return keys
+}
+
+// behindLeaks looks for what comes late to places where leaks show at once, which hide
+// it: the whole history without those leaks' causes must be silent.
+func (p *passState) behindLeaks(ctx context.Context) error {
+	known := p.loneCauses()
+	if len(known) == 0 || p.noise.loud || p.exhausted {
+		return nil
+	}
+	if _, err := p.explain(ctx, without(p.history, known), how{settle: p.o.Settle}); err != nil {
+		return err
+	}
+	return p.deferred(ctx)
 }
 
 // unexplained records an effect that follows no write. One that is seen a

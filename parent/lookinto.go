@@ -20,6 +20,9 @@ func (p *PutBack) LookInto(ctx context.Context, throughWriter bool) (sure bool, 
 	if err := p.look(); err != nil {
 		return false, err
 	}
+	if len(p.Open) == 0 {
+		return true, nil
+	}
 	open := p.Open
 	sure, err = p.lookInto(ctx, p.announced(true), p.announced(false))
 	err = errors.Join(err, p.All(ctx, throughWriter))

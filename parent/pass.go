@@ -82,6 +82,9 @@ func (p *passState) close(ctx context.Context, w *client) error {
 	if err := p.deferred(ctx); err != nil {
 		return err
 	}
+	if err := p.behindLeaks(ctx); err != nil {
+		return err
+	}
 	if err := p.judgeLater(ctx); err != nil {
 		return err
 	}

@@ -109,6 +109,10 @@ func (r *run) through(ctx context.Context, w *client, again []write) (ws []write
 	if err := r.announceWrites(w, again); err != nil {
 		return nil, nil, err
 	}
+	return r.throughAnnounced(ctx, w, again)
+}
+
+func (r *run) throughAnnounced(ctx context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
 	all, err := r.handedOver(ctx, w, again)
 	if err != nil {
 		return nil, nil, err

@@ -27,6 +27,9 @@ type PutBack struct {
 	Restored   []sysctl.Change
 	byRun      []sysctl.Change // of the open ones, those that the run had put back
 	valuesOnly bool            // of the writes made no more is known than the values
+	// Unsure is what the run had put back, too, and stays so: it had a value the writing of
+	// which, to that very key, was under way, and that would not tell whose it was.
+	Unsure []sysctl.Change
 
 	// Record adds a line to the journal's file, before what it says is done; nil: there
 	// is none.
@@ -91,29 +94,31 @@ func (p *PutBack) look() error {
 			p.Left = append(p.Left, c)
 		}
 	}
-	p.byRun = p.overwritten(changes)
+	p.byRun, p.Unsure = p.overwritten(changes)
 	p.Open = append(p.Open, p.byRun...)
 	return nil
 }
 
 // overwritten is what is as expected only because the run had put it back to see whether
-// it comes again, and was killed before that told whose it was.
-func (p *PutBack) overwritten(changes []sysctl.Change) (open []sysctl.Change) {
+// it comes again, and was killed before that told whose it was; unsure where that cannot
+// be found out here.
+func (p *PutBack) overwritten(changes []sysctl.Change) (open, unsure []sysctl.Change) {
 	for _, c := range p.known.Overwritten() {
 		c.Before = p.host.Expected(c.Key)
 		at := place{observerHost, c.Key}
 		if hasKey(changes, c.Key) || c.After == c.Before || p.confirmedAt(at) || p.restless[at] {
 			continue
 		}
-		if p.valuesOnly && p.known.UnderWay(c.Key, c.After) {
-			continue // it was ours, or may have been: a leak that needs more than a value would not come again
+		if theirs := p.known.Theirs()[c.Key] == c.After; p.valuesOnly && !theirs && p.known.UnderWay(c.Key, c.After) {
+			unsure = append(unsure, c) // a leak that needs more than a value would not come again
+			continue
 		}
 		// Its value alone does not count here: nothing is to be put back any more.
 		if len(p.known.Judge([]sysctl.Change{c}).Left) == 0 {
 			open = append(open, c)
 		}
 	}
-	return open
+	return open, unsure
 }
 
 // Overwritten tells that an open change is one that the run had put back itself.

@@ -134,9 +134,12 @@ func (r *run) undoOneWay(ctx context.Context, undo []write) error {
 		return err
 	}
 	defer w.abandon()
+	if err := r.announceExact(w, undo, true); err != nil {
+		return err
+	}
 	if undo[0].passed() {
-		_, _, err = r.through(ctx, w, undo)
-	} else if err = r.announceExact(w, undo, true); err == nil {
+		_, _, err = r.throughAnnounced(ctx, w, undo)
+	} else {
 		_, err = w.replay(undo)
 	}
 	if err != nil {

@@ -98,6 +98,9 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 		if ferr := r.finish(ctx, err != nil); ferr != nil {
 			err = errors.Join(err, ferr)
 		}
+		if err == nil {
+			err = r.guarding.failed // of the last that was put back
+		}
 		err = errors.Join(err, r.endGuard())
 	}
 	if err == nil {

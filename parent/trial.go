@@ -84,8 +84,8 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 		// It came back each time until now: a latch, or somebody else's change.
 		r.giveUp(e, t.writes)
 	}
-	if t.settle > 0 && len(t.writes) > 0 && len(out.effects) > 0 {
-		// Others of these writes may do the same later still, and so may undoing them.
+	if t.settle > 0 && len(t.writes) > 0 && (len(out.effects) > 0 || t.settle < r.o.Settle) {
+		// Others of these writes may do something later still, and so may undoing them.
 		if err := r.flush(ctx, t.writes); err != nil {
 			return out, err
 		}

@@ -236,6 +236,9 @@ func (r *restoring) collect(p *parent.PutBack) {
 			return "the run may have changed it"
 		})
 	}
+	add(p.Unsure, leftAlone, func(sysctl.Change) string {
+		return "the run had put it back, as a value of its own: a journal does not tell whether somebody else had set that, too"
+	})
 	add(p.Left, leftAlone, func(sysctl.Change) string { return "it came or went, or cannot be written" })
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -35,10 +36,16 @@ type inheritKey struct {
 	once bool
 	// restless moves whenever the host is listed.
 	restless bool
+	// leaksTo is the host's key that gets leaked, late, when a namespace writes this one.
+	leaksTo sysctl.Key
+	late    time.Duration
 }
 
+// leaked is that value.
+const leaked = "777"
+
 // family is a machine of which only that is simulated that a namespace has from
-// others. Nothing leaks.
+// others, and leaks that come late.
 type family struct {
 	names []sysctl.Key // in the order of birth
 	keys  map[sysctl.Key]inheritKey
@@ -151,6 +158,13 @@ func (t kin) Write(k sysctl.Key, v string) error {
 	}
 	if !t.onHost() {
 		t.is[k] = v
+		if it := t.f.keys[k]; it.leaksTo != "" && v != it.child {
+			time.AfterFunc(it.late, func() {
+				t.f.mu.Lock()
+				defer t.f.mu.Unlock()
+				t.f.host[it.leaksTo] = leaked
+			})
+		}
 		return nil
 	}
 	if t.f.written[k]++; t.f.keys[k].once && t.f.written[k] > 1 {

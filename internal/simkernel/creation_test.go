@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -194,6 +195,26 @@ func TestCreationsOfOneWayKeys(t *testing.T) {
 					t.Errorf("%s: %v, want %s", k.Key, k.Creation, w)
 				}
 			}
+		})
+	}
+}
+
+// What the last writes in namespaces do late is waited for before the host's keys are
+// written: after that it would be taken for somebody else's doing.
+func TestCreationsAfterLateLeak(t *testing.T) {
+	const cause, victim = "net/x/cause", "net/x/victim"
+	for late := 20 * time.Millisecond; late < parent.DefaultSettle; late += 20 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			f := relatives(1)
+			f.add(cause, inheritKey{host: "5", child: "5", leaksTo: victim, late: late})
+			f.add(victim, inheritKey{host: "7", child: "7"})
+			before := maps.Clone(f.host)
+			r := f.run(t, context.Background(), parent.Options{})
+			if !leaksBy(r, cause, Effect{report.ObserverHost, victim}) {
+				t.Errorf("after %v: %s is not among the leaks: %+v", late, cause, r.Leaks)
+			}
+			time.Sleep(time.Second)
+			f.asBefore(t, before)
 		})
 	}
 }

@@ -166,57 +166,60 @@ func TestBlinkingIsNoLeak(t *testing.T) {
 // Two keys that set the same one of the host, each as long after as it takes, do not hide
 // each other.
 func TestTwoLate(t *testing.T) {
-	for seed := range uint64(10) {
-		for _, delays := range [][]time.Duration{{30 * time.Millisecond, 150 * time.Millisecond}, {150 * time.Millisecond, 250 * time.Millisecond}} {
-			synctest.Test(t, func(t *testing.T) {
-				var causes []sysctl.Key
-				var victim sysctl.Key
-				k, _ := generate(seed, func(g *generator) {
-					from, at := []int{g.add(even(g.integer())), g.add(even(g.integer()))}, g.add(g.integer())
-					victim = g.keys[at].name
-					value := constant(g.other(at))
-					for i, f := range from {
-						causes = append(causes, g.keys[f].name)
-						g.rule(rule{
-							plant: g.plant(Delayed, f), name: "sets one that another sets, too", when: accepted, delay: delays[i],
-							actions: []action{{to: toHost, key: at, value: value}},
-						}, f)
-					}
-					for range 5 {
-						g.add(g.integer())
-					}
-				})
-				before := k.Snapshot()
-				r := runOn(t, k, seed, 64)
-				for _, cause := range causes {
-					if !leaksBy(r, cause, Effect{report.ObserverHost, victim}) {
-						t.Errorf("seed %d, %v: %s is not among %+v", seed, delays, cause, r.Leaks)
-					}
+	pairs := [][2]int{{0, 290}, {30, 150}, {150, 250}, {30, 280}, {0, 100}, {10, 290}, {20, 200}} // ms
+	for seed := range uint64(28) {
+		delays := pairs[seed%uint64(len(pairs))]
+		synctest.Test(t, func(t *testing.T) {
+			var causes []sysctl.Key
+			var victim sysctl.Key
+			k, _ := generate(seed, func(g *generator) {
+				from, at := []int{g.add(even(g.integer())), g.add(even(g.integer()))}, g.add(g.integer())
+				victim = g.keys[at].name
+				value := constant(g.other(at))
+				for i, f := range from {
+					causes = append(causes, g.keys[f].name)
+					g.rule(rule{
+						plant: g.plant(Delayed, f), name: "sets one that another sets, too", when: accepted, delay: time.Duration(delays[i]) * time.Millisecond,
+						actions: []action{{to: toHost, key: at, value: value}},
+					}, f)
 				}
-				if was, is := before.Map()[victim], k.Snapshot().Map()[victim]; is != was {
-					t.Errorf("seed %d, %v: the host's %s is %+v, was %+v", seed, delays, victim, is.State, was.State)
+				for range 5 {
+					g.add(g.integer())
 				}
 			})
-		}
+			before := k.Snapshot()
+			r := runOn(t, k, seed, []int{1, 4, 64}[seed%3])
+			for _, cause := range causes {
+				if !leaksBy(r, cause, Effect{report.ObserverHost, victim}) {
+					t.Errorf("seed %d, %v ms: %s is not among %+v", seed, delays, cause, r.Leaks)
+				}
+			}
+			if was, is := before.Map()[victim], k.Snapshot().Map()[victim]; is != was {
+				t.Errorf("seed %d, %v ms: the host's %s is %+v, was %+v", seed, delays, victim, is.State, was.State)
+			}
+		})
 	}
 }
 
 // A key that sets the host's of the same name to always the same, late: undoing it
 // through a writer does so again.
 func TestLateSameKey(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(27) {
 		synctest.Test(t, func(t *testing.T) {
 			var key sysctl.Key
 			k, _ := generate(seed, func(g *generator) {
 				at := g.add(even(g.integer()))
 				key = g.keys[at].name
 				g.rule(rule{
-					plant: g.plant(Delayed, at), name: "sets the host's later", when: accepted, delay: time.Duration(20+13*seed) * time.Millisecond,
+					plant: g.plant(Delayed, at), name: "sets the host's later", when: accepted, delay: time.Duration(5+11*seed) * time.Millisecond,
 					actions: []action{{to: toHost, key: at, value: constant(g.other(at))}},
 				}, at)
+				for range 12 * (seed % 2) {
+					g.add(g.integer())
+				}
 			})
 			before := k.Snapshot()
-			r := runOn(t, k, seed, 64)
+			r := runOn(t, k, seed, []int{1, 4, 64}[seed%3])
 			if !leaksBy(r, key, Effect{report.ObserverHost, key}) {
 				t.Errorf("seed %d: %s is not among %+v", seed, key, r.Leaks)
 			}
