@@ -161,9 +161,11 @@ func TestTakeOver(t *testing.T) {
 		},
 		"its own values, of which another is the last, late": {
 			handler: func(k *fakeKernel) handler {
+				late := 100 * time.Millisecond
 				return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
 					if opener.values[key] = v; opener != k.host {
-						time.AfterFunc(100*time.Millisecond, func() {
+						late += time.Millisecond // one after another
+						time.AfterFunc(late, func() {
 							k.mu.Lock()
 							defer k.mu.Unlock()
 							k.host.values[key] = v
