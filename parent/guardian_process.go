@@ -202,8 +202,8 @@ func (g *guardianProcess) forget() {
 	}
 }
 
-// firstHand tells that an announcement is no repetition of an earlier one: it has items,
-// or a write otherwise than by path that was not seen yet.
+// firstHand takes note of an announcement's writes otherwise than by path, and tells
+// whether it is no repetition: it has items, or one of these is new.
 func (g *guardianProcess) firstHand(a Announcement) bool {
 	news := len(a.Items) > 0
 	for _, x := range a.Writes {

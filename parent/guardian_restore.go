@@ -52,6 +52,7 @@ func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 		return err
 	}
 	defer p.Close()
+	p.valuesOnly = false // it was told who wrote, and how
 	p.Record = func(l journal.Line) error {
 		if g.file != nil {
 			_ = g.file.Append(l) // without, the host can be put back all the same

@@ -16,7 +16,6 @@ import (
 // value that was announced is written once more, in a fresh namespace without devices.
 // What is ours is put back. It is not sure where others are writing sysctls meanwhile.
 func (p *PutBack) LookInto(ctx context.Context, throughWriter bool) (sure bool, err error) {
-	p.valuesOnly = true
 	if err := p.look(); err != nil {
 		return false, err
 	}

@@ -39,7 +39,7 @@ type PutBack struct {
 // NewPutBack compares the machine's host with how a journal says it was found. Of
 // the options those count that say how children are started. Close ends it.
 func NewPutBack(m Machine, j *journal.Journal, o Options) (*PutBack, error) {
-	p := &PutBack{run: newRun(m, o), known: j, leak: &leak{status: statusConfirmed}}
+	p := &PutBack{run: newRun(m, o), known: j, leak: &leak{status: statusConfirmed}, valuesOnly: true}
 	p.switchTo(p.o.Writers[0])
 	p.host = sysctl.NewSweeperFrom(m.Host(), j.Host)
 	p.leaks = []*leak{p.leak}

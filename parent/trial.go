@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 // trial is one replay in a fresh writer, between two looks at the observers.
@@ -257,44 +255,6 @@ func (r *run) dropNext() {
 		r.next.abandon()
 		r.next = nil
 	}
-}
-
-// laterEffects makes a namespace now and compares it with one made before, which
-// may have devices that this one has not.
-func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {
-	back := r.having(r.devices || !r.bare())
-	alike := r.devices || !r.o.Devices.wanted()
-	s, err := r.startSurveyed(ctx, RoleLater)
-	back()
-	if err != nil {
-		return nil, err
-	}
-	if err := s[0].client.quit(); err != nil {
-		return nil, err
-	}
-	var effects []effect
-	now := s[0].base.Map()
-	for _, e := range s[0].base {
-		was, ok := before[e.Key]
-		if !ok {
-			was.State = sysctl.Absent
-		}
-		if was.State != e.State && !r.unsteady(e.Key) {
-			effects = append(effects, effect{place{observerLater, e.Key}, was.State, e.State})
-		}
-	}
-	for _, k := range sortedKeys(before) {
-		if _, ok := now[k]; !ok && !r.unsteady(k) && (alike || !onDevice(k)) {
-			effects = append(effects, effect{place{observerLater, k}, before[k].State, sysctl.Absent})
-		}
-	}
-	return effects, nil
-}
-
-// unsteady tells that two fresh namespaces may differ in a key: it moves by
-// itself, there or on the host that they may have it from.
-func (r *run) unsteady(k sysctl.Key) bool {
-	return r.varies[k] || r.restless[place{observerHost, k}] || r.restless[place{observerSibling, k}]
 }
 
 // undoTemplate gives the writes' keys, and those of effects elsewhere than on

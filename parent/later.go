@@ -1,0 +1,181 @@
+package parent
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// peek makes a namespace before writes are undone: that may put right what later
+// namespaces start with, and what they would have shown.
+func (r *run) peek(ctx context.Context) error {
+	if r.last == nil || r.noise.loud || stopped(ctx) != nil {
+		return nil
+	}
+	defer r.unfocus()()
+	effects, err := r.laterEffects(ctx, r.controlBase)
+	for _, e := range effects {
+		if !hasPlace(r.last.early, e.place) {
+			r.last.early = append(r.last.early, e)
+		}
+	}
+	return err
+}
+
+// judgeLater makes a namespace after the pass, with the host as it was, and
+// attributes what is different from the control namespace, or was when peeked at.
+func (p *passState) judgeLater(ctx context.Context) error {
+	if err := stopped(ctx); err != nil {
+		return err
+	}
+	join := func() {}
+	if p.phase == PhaseForward {
+		join = p.startNext(ctx)
+	}
+	effects, err := p.laterEffects(ctx, p.controlBase)
+	join()
+	if err != nil {
+		return err
+	}
+	for _, e := range p.early {
+		if !hasPlace(effects, e.place) && !p.confirmedHere(e.place) {
+			effects = append(effects, e)
+		}
+	}
+	if effects = p.inherited(effects); len(effects) == 0 {
+		return nil
+	}
+	p.dropNext() // there is work before that
+	if p.noise.loud {
+		for _, e := range effects {
+			p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
+			p.unexplained(e, "other programs are writing sysctls, and later namespaces may inherit from the host")
+		}
+		return nil
+	}
+	p.open = effects
+	if err := p.undoTemplate(ctx, p.history, effects); err != nil {
+		return err
+	}
+	if err := p.flush(ctx, p.history); err != nil {
+		return err
+	}
+	still, err := p.laterEffects(ctx, p.controlBase)
+	if err != nil {
+		return err
+	}
+	if len(still) > 0 {
+		p.wait(p.o.Settle) // a key that moves by itself will not stay
+	}
+	again, err := p.laterEffects(ctx, p.controlBase)
+	if err != nil {
+		return err
+	}
+	still = slices.DeleteFunc(still, func(e effect) bool { return !slices.Contains(again, e) })
+	for _, e := range p.inherited(still) {
+		if p.hostMoved(e.key) || !p.quiet() {
+			p.unexplained(e, "the host changed meanwhile, and later namespaces may inherit from it")
+			continue
+		}
+		p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
+		p.oneWay(e, p.history)
+	}
+	explained := map[place]bool{}
+	live := 0
+	for _, e := range effects {
+		if !hasPlace(still, e.place) {
+			live++
+		}
+	}
+	if live > 0 {
+		if explained, err = p.explain(ctx, p.history, how{later: true}); err != nil {
+			return err
+		}
+	}
+	for _, e := range effects {
+		if !hasPlace(still, e.place) && !explained[e.place] {
+			p.unexplained(e, "no replay of the writes reproduces it")
+		}
+	}
+	p.open = nil
+	if live > 0 {
+		return p.renewSibling(ctx)
+	}
+	return nil
+}
+
+// inherited leaves out, and lists under its leak, what a later namespace has
+// from a host key that could not be put back.
+func (r *run) inherited(effects []effect) []effect {
+	var rest []effect
+	for _, e := range effects {
+		if l := r.oneWayAt(e.key); l != nil {
+			l.addEffects([]effect{e})
+			continue
+		}
+		rest = append(rest, e)
+	}
+	return rest
+}
+
+func (r *run) oneWayAt(k sysctl.Key) *leak {
+	for _, l := range r.leaks {
+		if l.status != statusOneWay {
+			continue
+		}
+		for _, e := range l.effects {
+			if e.key == k && e.observer != observerLater {
+				return l
+			}
+		}
+	}
+	return nil
+}
+
+// hostMoved tells whether a key of the host that this one may come from in a
+// later namespace, itself or its like for other devices, is not as it was.
+func (r *run) hostMoved(k sysctl.Key) bool {
+	return slices.ContainsFunc(r.host.Baseline(), func(b sysctl.Entry) bool {
+		return path.Base(string(b.Key)) == path.Base(string(k)) && !r.restless[place{observerHost, b.Key}] && r.host.Look(b.Key) != b.State
+	})
+}
+
+// laterEffects makes a namespace now and compares it with one made before, which
+// may have devices that this one has not.
+func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {
+	back := r.having(r.devices || !r.bare())
+	alike := r.devices || !r.o.Devices.wanted()
+	s, err := r.startSurveyed(ctx, RoleLater)
+	back()
+	if err != nil {
+		return nil, err
+	}
+	if err := s[0].client.quit(); err != nil {
+		return nil, err
+	}
+	var effects []effect
+	now := s[0].base.Map()
+	for _, e := range s[0].base {
+		was, ok := before[e.Key]
+		if !ok {
+			was.State = sysctl.Absent
+		}
+		if was.State != e.State && !r.unsteady(e.Key) {
+			effects = append(effects, effect{place{observerLater, e.Key}, was.State, e.State})
+		}
+	}
+	for _, k := range sortedKeys(before) {
+		if _, ok := now[k]; !ok && !r.unsteady(k) && (alike || !onDevice(k)) {
+			effects = append(effects, effect{place{observerLater, k}, before[k].State, sysctl.Absent})
+		}
+	}
+	return effects, nil
+}
+
+// unsteady tells that two fresh namespaces may differ in a key: it moves by
+// itself, there or on the host that they may have it from.
+func (r *run) unsteady(k sysctl.Key) bool {
+	return r.varies[k] || r.restless[place{observerHost, k}] || r.restless[place{observerSibling, k}]
+}
