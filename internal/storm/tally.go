@@ -6,10 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/netns-verify/netns-verify/internal/storm/order"
-	"github.com/netns-verify/netns-verify/parent"
 )
 
 // tally is how all rounds went.
@@ -23,9 +21,16 @@ type tally struct {
 func (t *tally) add(r order.Round) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(r.Wrong) > 0 {
+	if r.Missed && len(r.Wrong) == 0 {
+		return
+	}
+	what := fmt.Sprintf("%s of a run of %s in phase %s, %d ms after the start, seed %d", r.Kind, r.Include, r.Phase, r.AfterMS, r.Seed)
+	switch {
+	case len(r.Wrong) > 0:
 		t.wrong++
-		fmt.Printf("WRONG %s of a run of %s in phase %s, %d ms after the start, seed %d: %s\n%s\n", r.Kind, r.Include, r.Phase, r.AfterMS, r.Seed, strings.Join(r.Wrong, "; "), r.Log)
+		fmt.Printf("WRONG %s: %s\n%s\n", what, strings.Join(r.Wrong, "; "), r.Log)
+	case r.Kind != order.Nothing && r.Late():
+		fmt.Printf("LATE %s: %d ms\n%s\n", what, r.TailMS, r.Log)
 	}
 	if r.Missed {
 		return
@@ -39,9 +44,6 @@ func (t *tally) add(r order.Round) {
 // tellEvery is how many hits there are between two lines of progress.
 const tellEvery = 50
 
-// soonMS is the settle time of a run plus a second.
-var soonMS = (parent.DefaultSettle + time.Second).Milliseconds()
-
 // print prints a line for each kind.
 func (t *tally) print() {
 	for _, kind := range append([]order.Kind{order.Nothing}, order.Kinds()...) {
@@ -51,27 +53,25 @@ func (t *tally) print() {
 		}
 		good, phases := 0, map[string]int{}
 		var took, tail []int64
-		soon := 0
+		late := 0
 		for _, r := range rounds {
 			if len(r.Wrong) == 0 {
 				good++
 			}
 			phases[r.Phase]++
 			took = append(took, r.TookMS)
-			if r.TailMS >= 0 {
-				tail = append(tail, r.TailMS)
-				if r.TailMS <= soonMS {
-					soon++
-				}
+			tail = append(tail, r.TailMS)
+			if r.Late() {
+				late++
 			}
 		}
 		slices.Sort(took)
+		slices.Sort(tail)
 		fmt.Printf("%-9s %4d of %4d as before; until all was over: median %d ms, most %d ms; phases %v\n",
 			kind, good, len(rounds), took[len(took)/2], took[len(took)-1], phases)
-		if len(tail) > 0 {
-			slices.Sort(tail)
-			fmt.Printf("          after the last child: median %d ms, most %d ms; %d of %d within %d ms\n",
-				tail[len(tail)/2], tail[len(tail)-1], soon, len(tail), soonMS)
+		if kind != order.Nothing {
+			fmt.Printf("          after the last child: median %d ms, most %d ms; %d of %d within %v\n",
+				tail[len(tail)/2], tail[len(tail)-1], len(tail)-late, len(tail), order.Soon)
 		}
 	}
 }

@@ -64,7 +64,8 @@ func (s *storm) round(kind order.Kind, include string) order.Round {
 	if kind == order.Both && !r.Missed {
 		r.Wrong = append(r.Wrong, restore()...)
 	}
-	r.TookMS, r.TailMS = time.Since(began).Milliseconds(), -1
+	r.TookMS = time.Since(began).Milliseconds()
+	r.TailMS = r.TookMS
 	if at := last(); !at.IsZero() {
 		r.TailMS = time.Since(at).Milliseconds()
 	}
@@ -78,7 +79,7 @@ func (s *storm) round(kind order.Kind, include string) order.Round {
 		r.Wrong = append(r.Wrong, "a journal is left")
 		_ = os.Remove(journal.Path()) // for the rounds to come
 	}
-	if len(r.Wrong) > 0 {
+	if len(r.Wrong) > 0 || r.Late() {
 		r.Log = tail()
 	}
 	return r

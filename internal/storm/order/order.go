@@ -2,6 +2,12 @@
 // killed, and how each time went. Only they import it.
 package order
 
+import (
+	"time"
+
+	"github.com/netns-verify/netns-verify/parent"
+)
+
 // Path is where the guest finds its Order, Tool the binary that it is about, and
 // Module the planted-leak module, so that there is always something to undo.
 const (
@@ -38,6 +44,12 @@ type Order struct {
 	Arguments []string `json:"arguments"`
 }
 
+// Late is whether the host took longer to be as it was than a run's settle time and a second.
+func (r Round) Late() bool { return r.TailMS > Soon.Milliseconds() }
+
+// Soon is what a run's end may take after the last namespace of the run's has gone.
+const Soon = parent.DefaultSettle + time.Second
+
 // Round is how one run went.
 type Round struct {
 	Kind Kind   `json:"kind"`
@@ -51,13 +63,14 @@ type Round struct {
 	AfterMS int64 `json:"after_ms"`
 	TookMS  int64 `json:"took_ms"`
 	// TailMS is how long after the last child, which has a network namespace of its own, the
-	// last process of all ended, by when the host is as it was or never will be; negative
-	// where no such process was seen. The namespace itself goes later than its process.
+	// last process of all ended, by when the host is as it was or never will be; where no
+	// such process was seen, how long after the hit. The namespace itself goes later than
+	// its process.
 	TailMS int64 `json:"tail_ms"`
 	// Missed: what was to be killed was not there.
 	Missed bool `json:"missed,omitempty"`
 	// Wrong is what should not be: nothing if all is well.
 	Wrong []string `json:"wrong,omitempty"`
-	// Log is the last lines of the log where something is wrong.
+	// Log is the last lines of the log where something is wrong, or came late.
 	Log string `json:"log,omitempty"`
 }
