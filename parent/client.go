@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -27,6 +28,7 @@ type client struct {
 	announce func(protocol.Request) error // to Options.Guard
 	made     []protocol.Device            // beside lo
 	base     sysctl.Snapshot              // run.focus
+	unended  *atomic.Int32                // run.unended
 }
 
 // maxAnswer is how much a child may say in answer to one request, in bytes: the survey
@@ -322,6 +324,10 @@ func (c *client) wait() error {
 		return err
 	case <-time.After(c.deadline):
 		c.proc.Kill()
+		if c.unended != nil {
+			c.unended.Add(1)
+			go func() { <-ended; c.unended.Add(-1) }()
+		}
 		return fmt.Errorf("process %d does not end: %w", c.pid, errDeadline)
 	}
 }

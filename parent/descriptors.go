@@ -87,6 +87,9 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	if err := d.deferred(ctx); err != nil {
 		return err
 	}
+	if err := d.behindLeaks(ctx); err != nil {
+		return err
+	}
 	if err := d.gone(ctx, slices.Concat(batches...)); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -46,6 +47,7 @@ type fakeKernel struct {
 	room     int // for descriptors; 0: enough
 	received int
 	started  func(Role)
+	outlives int // the how manieth child outlives its end by an hour; 0: none
 }
 
 func newFake(handlers map[sysctl.Key]handler) *fakeKernel {
@@ -78,7 +80,8 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 		s.values[key] = "10"
 	}
 	k.children = append(k.children, s)
-	pid := 1000 + len(k.children)
+	n := len(k.children)
+	pid := 1000 + n
 	k.mu.Unlock()
 	requests, toChild := io.Pipe()
 	replies, toParent := io.Pipe()
@@ -94,7 +97,12 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 	p := &Process{
 		Requests: toChild, Replies: replies,
 		Kill: func() { _, _ = requests.Close(), toParent.Close() },
-		Wait: func() error { <-done; return nil },
+		Wait: func() error {
+			if <-done; n == k.outlives {
+				time.Sleep(time.Hour)
+			}
+			return nil
+		},
 		Receive: func() (sysctl.Handle, error) {
 			if k.received++; k.room > 0 && k.received > k.room {
 				return nil, syscall.EMFILE

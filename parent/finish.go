@@ -202,6 +202,12 @@ func (r *run) putRight(ctx context.Context) error {
 		return err
 	}
 	off, err := r.reset(ctx, writes)
+	if err == nil {
+		r.wait(r.o.Settle) // that was writes, too
+		if off, err = r.hostOff(); err == nil {
+			off, err = r.undoOnHost(off)
+		}
+	}
 	if err != nil {
 		off, err = before, fmt.Errorf("put the host back: %w", err)
 	}

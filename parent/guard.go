@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -100,7 +101,7 @@ func inJournal(xs []Exact) (ws []journal.Write) {
 
 // guarding is what the guard has been told.
 type guarding struct {
-	told     map[Exact]bool           // values for keys, whatever way
+	told     map[Exact]bool           // values for keys, whatever way: true where they were under way
 	items    map[string]protocol.Item // by key, as they were last announced
 	restless map[place]bool
 	readBack []Exact
@@ -138,7 +139,7 @@ func (r *run) announce(a Announcement) error {
 	a.ReadBack = r.readBack
 	a.Quiet, a.Loud = r.noise.measured && !r.noise.loud, r.noise.loud
 	for p := range r.restless {
-		if p.observer == observerHost && !r.guarding.restless[p] {
+		if p.observer == observerHost && !r.guarding.restless[p] && !r.movedByReads(p) {
 			r.guarding.restless[p] = true
 			a.Restless = append(a.Restless, protocol.Bytes(p.key))
 		}
@@ -255,13 +256,15 @@ func (r *run) announceRequest(c *client, req protocol.Request) error {
 	return nil
 }
 
-// tells takes note of an announcement's values, and whether one of them is new.
+// tells takes note of an announcement's values, and whether one of them is new, or was not
+// under way before.
 func (r *run) tells(a Announcement) (news bool) {
 	for _, w := range a.values() {
 		for _, v := range w.Values {
 			x := Exact{Key: w.Key, Value: v}
-			news = news || !r.told[x]
-			r.told[x] = true
+			if underWay, told := r.told[x]; !told || !underWay && !a.Ahead {
+				news, r.told[x] = true, !a.Ahead
+			}
 		}
 	}
 	return news
@@ -277,8 +280,7 @@ func (r *run) newItems(items []protocol.Item) (news bool) {
 	return news
 }
 
-// announceAhead has a pass's values put on record all at once, so that its batches
-// need not wait for that.
+// announceAhead has a pass's values put on record all at once, while the pass begins.
 func (r *run) announceAhead(phase Phase, batches [][]int) error {
 	if r.o.Guard == nil {
 		return nil
@@ -320,6 +322,9 @@ func (r *run) confirmed(l *leak) {
 	}
 }
 
+// errUnended is a child that was killed and may be in the middle of a write.
+var errUnended = errors.New("a child was killed and does not end, and a write of it may still come: call netns-verify restore when it has ended")
+
 // endGuard is the last that the guard hears.
 func (r *run) endGuard() error {
 	if r.o.Guard == nil {
@@ -331,6 +336,9 @@ func (r *run) endGuard() error {
 	keep := left || !r.verified
 	if keep {
 		r.warn("the host is not as it was found: the journal is kept, for netns-verify restore to try again")
+	}
+	if r.unended.Load() > 0 {
+		return errors.Join(errUnended, r.o.Guard.End(true))
 	}
 	return r.o.Guard.End(keep)
 }

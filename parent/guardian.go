@@ -117,6 +117,9 @@ func StartGuardian(cfg GuardianConfig) (*Guardian, error) {
 // would find them.
 var ErrJournal = errors.New("keep the journal")
 
+// ErrGuardianGone is a guardian that was killed, or did not answer.
+var ErrGuardianGone = errors.New("the guardian is gone, which puts the host back if this process is killed")
+
 // Begin implements Guard. What comes of it, the next announcement tells.
 func (g *Guardian) Begin(f Found) error {
 	here, err := journal.Here(g.cfg.Machine.Root)
@@ -289,7 +292,7 @@ func (g *Guardian) limited(do func() error) error {
 		return answer.error
 	case err != nil:
 		_ = g.cmd.Process.Kill() // mostly it is gone already
-		g.err = fmt.Errorf("the guardian is gone, which puts the host back if this process is killed: %w", err)
+		g.err = fmt.Errorf("%w: %w", ErrGuardianGone, err)
 	}
 	return g.err
 }

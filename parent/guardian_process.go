@@ -35,6 +35,7 @@ type guardianProcess struct {
 	recent, earlier []Announcement
 	kept            map[Exact]bool // the exact writes that have come into earlier
 	children        children
+	unended         error // of a child of the run's that was killed
 	done            bool  // goodbye was said
 	err             error // has not been said yet
 }
@@ -284,7 +285,7 @@ func (c *children) end() error {
 	var err error
 	for _, fd := range c.fds {
 		if !ended(fd, drainDeadline.Milliseconds()) {
-			err = errors.New("a child of the run does not end")
+			err = errUnended
 		}
 		_ = unix.Close(fd)
 	}

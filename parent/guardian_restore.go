@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -19,21 +18,27 @@ func (g *guardianProcess) takeOver() error {
 	if g.lock != nil {
 		holdLock(g.lock)
 	}
-	err := g.children.end()
+	g.unended = g.children.end()
 	if g.nothing() {
-		return errors.Join(err, g.goodbye(false))
+		return g.goodbye(false)
 	}
 	b := g.begin
-	l, lerr := NewLinux(LinuxConfig{Root: b.Root, Entry: b.Entry, DrainEntry: b.Drain, UserNS: b.UserNS, Build: b.Build, LogLevel: "disabled", Logger: zerolog.Nop()})
-	if err = errors.Join(err, lerr); lerr == nil {
-		defer l.Close()
-		err = errors.Join(err, g.putBack(context.Background(), l))
-	}
+	l, err := NewLinux(LinuxConfig{Root: b.Root, Entry: b.Entry, DrainEntry: b.Drain, UserNS: b.UserNS, Build: b.Build, LogLevel: "disabled", Logger: zerolog.Nop()})
 	if err != nil {
-		g.log.Error().Int("pid", g.known.Header.PID).Str("journal", b.Journal).Err(err).Msg("the run was killed: the host is not wholly put back")
+		return g.failed(err)
 	}
+	defer l.Close()
+	return g.putBack(context.Background(), l)
+}
+
+// failed says why the host could not be put back.
+func (g *guardianProcess) failed(err error) error {
+	err = errors.Join(g.unended, err)
+	g.log.Error().Int("pid", g.known.Header.PID).Str("journal", g.begin.Journal).Err(err).Msg(notPutBack)
 	return err
 }
+
+const notPutBack = "the run was killed: the host is not wholly put back"
 
 // nothing tells that the run had not done anything yet: had written nothing, nor read
 // anything to see what that does.
@@ -41,7 +46,7 @@ func (g *guardianProcess) nothing() bool {
 	return !g.known.Written() && len(g.recent) == 0 && len(g.known.Overwritten()) == 0
 }
 
-// putBack puts the host back, and says so if nothing fails.
+// putBack puts the host back, and says how that went.
 func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 	f := g.begin.Found
 	p, err := NewPutBack(m, &g.known, Options{
@@ -49,7 +54,7 @@ func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 		Logger: zerolog.Nop(), Writers: []Writer{g.writer()},
 	})
 	if err != nil {
-		return err
+		return g.failed(err)
 	}
 	defer p.Close()
 	p.valuesOnly = false // it was told who wrote, and how
@@ -59,19 +64,16 @@ func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 		}
 		return nil
 	}
-	err = p.All(ctx, true) // at once what is known, then what comes late
-	p.drain(ctx)
-	time.Sleep(p.o.Settle)
-	err = errors.Join(err, p.All(ctx, true))
+	err = errors.Join(p.All(ctx, true), p.AllLate(ctx, true)) // at once what is known
 	sure := true
 	if open := p.Open; len(open) > 0 {
 		var lerr error
 		sure, lerr = p.lookInto(ctx, g.recent, g.earlier)
-		err = errors.Join(err, lerr, p.All(ctx, true))
+		err = errors.Join(err, lerr, p.All(ctx, true), p.AllLate(ctx, true))
 		p.restored(open)
 	}
 	if err != nil {
-		return err
+		return g.failed(err)
 	}
 	return g.closing(p, sure || len(p.Open) == 0)
 }
@@ -86,26 +88,24 @@ func (g *guardianProcess) writer() Writer {
 	return WriterRoot
 }
 
-// closing ends the journal, if it is sure that nothing of the run is left, and says what
-// became of the host, once: by then nobody needs to read that.
+// closing ends the journal, if it is sure that nothing of the run is left nor still to
+// come, and says what became of the host, once: by then nobody needs to read that.
 func (g *guardianProcess) closing(p *PutBack, sure bool) error {
 	level, what := zerolog.WarnLevel, "the run was killed: the host is put back"
-	var why, left []string
+	var why []string
 	for _, c := range p.Off {
 		why = append(why, string(c.Key)+": "+p.Why(c))
 	}
-	for _, c := range slices.Concat(p.Open, p.Left) {
-		left = append(left, string(c.Key))
+	left := p.LeftKeys()
+	keep := len(why) > 0 || !sure || g.unended != nil
+	err := errors.Join(g.unended, g.goodbye(keep))
+	if keep || err != nil {
+		level, what = zerolog.ErrorLevel, notPutBack
 	}
-	keep := len(why) > 0 || !sure
-	if keep {
-		level, what = zerolog.ErrorLevel, "the run was killed: the host is not wholly put back"
-	}
-	err := g.goodbye(keep)
 	e := g.log.WithLevel(level).Int("pid", g.known.Header.PID).Int("restored", len(p.Restored)).
 		Int("left", len(left)).Int("not_restored", len(why))
 	if len(left) > 0 {
-		e.Strs("left_keys", left[:min(len(left), mostNamed)])
+		e.Strs("left_keys", left[:min(len(left), MostNamed)])
 	}
 	if len(why) > 0 {
 		e.Strs("why", why)
@@ -113,9 +113,6 @@ func (g *guardianProcess) closing(p *PutBack, sure bool) error {
 	if keep && g.begin.Journal != "" {
 		e.Str("journal", g.begin.Journal)
 	}
-	e.Msg(what)
+	e.Err(err).Msg(what)
 	return err
 }
-
-// mostNamed bounds how many keys of others a line names.
-const mostNamed = 20

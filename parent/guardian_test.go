@@ -110,6 +110,20 @@ func TestTakeOver(t *testing.T) {
 	refuses := func(*fakeKernel) handler {
 		return handler{write: func(*space, *space, sysctl.Key, string) error { return syscall.EBUSY }}
 	}
+	late := func(to sysctl.Key) func(*fakeKernel) handler { // by any write, also one that undoes
+		return func(k *fakeKernel) handler {
+			return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+				if opener.values[key] = v; opener != k.host {
+					time.AfterFunc(100*time.Millisecond, func() {
+						k.mu.Lock()
+						defer k.mu.Unlock()
+						k.host.values[to] = "99"
+					})
+				}
+				return nil
+			}}
+		}
+	}
 	for name, tt := range map[string]struct {
 		handler                     func(*fakeKernel) handler // of written
 		words                       []word
@@ -176,6 +190,14 @@ func TestTakeOver(t *testing.T) {
 			},
 			words: []word{announcedWrite(written, "11"), announcedWrite(written, "12"), {Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "11")}}},
 			now:   map[sysctl.Key]string{written: "11"}, restored: 1,
+		},
+		"undoing does it again, late": {
+			handler: late(written), words: []word{announcedWrite(written, "11"), {Confirm: journal.KeysOf([]sysctl.Key{written})}},
+			now: map[sysctl.Key]string{written: "99"}, restored: 1,
+		},
+		"undoing does it to another key, late": {
+			handler: late(other), words: []word{item(written, "11")},
+			now: map[sysctl.Key]string{other: "99"}, restored: 1,
 		},
 		"of a batch long ago": {
 			handler: constant, words: []word{item(written, "11"), announcedWrite(latch, "1"), announcedWrite(latch, "2"), item(latch, "3"), item(latch, "4")},
@@ -288,6 +310,8 @@ func TestTakeOver(t *testing.T) {
 				if err := g.putBack(context.Background(), k); err != nil {
 					t.Error(err)
 				}
+				time.Sleep(time.Second) // what comes late has come by then
+				synctest.Wait()
 				for _, key := range []sysctl.Key{written, other, latch} {
 					want := tt.want[key]
 					if want == "" {
@@ -598,9 +622,10 @@ func TestGuardianKeeps(t *testing.T) {
 	}
 }
 
-// deafGuard fails once it has heard so many announcements.
+// deafGuard fails when it has heard so many announcements: once, or from then on.
 type deafGuard struct {
 	after int
+	once  bool
 	ended *bool
 }
 
@@ -608,28 +633,62 @@ func (g *deafGuard) Begin(Found) error    { return nil }
 func (g *deafGuard) Child(int)            {}
 func (g *deafGuard) Confirm([]sysctl.Key) {}
 func (g *deafGuard) Announce(Announcement) error {
-	if g.after--; g.after < 0 {
+	if g.after--; g.after == -1 || g.after < 0 && !g.once {
 		return errors.New("nobody is there")
 	}
 	return nil
 }
 func (g *deafGuard) End(keep bool) error { *g.ended = !keep; return nil }
 
-// A run without its guardian stops before it writes any more, and puts the host back.
+// A run that its guardian does not hear stops before it writes any more, also where it is
+// heard again, and puts the host back.
 func TestUnguarded(t *testing.T) {
-	for after := range 12 {
+	for _, once := range []bool{false, true} {
+		for after := range 12 {
+			synctest.Test(t, func(t *testing.T) {
+				k := newFake(map[sysctl.Key]handler{written: {}, other: {}})
+				k.handlers[written] = leaksTo(k, other)
+				ended := false
+				_, err := Run(context.Background(), k, Options{Guard: &deafGuard{after, once, &ended}, Logger: zerolog.Nop()})
+				if err == nil || !strings.Contains(err.Error(), "nobody is there") {
+					t.Errorf("after %d announcements (once: %v): %v", after, once, err)
+				}
+				if k.host.values[other] != "10" || k.host.values[written] != "10" || !ended {
+					t.Errorf("after %d announcements (once: %v): host %v, ended %v", after, once, k.host.values, ended)
+				}
+				synctest.Wait()
+			})
+		}
+	}
+}
+
+// While a child of the run may still write, the journal stays.
+func TestUnendedChild(t *testing.T) {
+	for n := range 12 {
 		synctest.Test(t, func(t *testing.T) {
 			k := newFake(map[sysctl.Key]handler{written: {}, other: {}})
-			k.handlers[written] = leaksTo(k, other)
-			ended := false
-			_, err := Run(context.Background(), k, Options{Guard: &deafGuard{after, &ended}, Logger: zerolog.Nop()})
-			if err == nil || !strings.Contains(err.Error(), "nobody is there") {
-				t.Errorf("after %d announcements: %v", after, err)
+			k.outlives = n
+			removed := false
+			r, err := Run(context.Background(), k, Options{Guard: &deafGuard{1000, false, &removed}, Logger: zerolog.Nop()})
+			if unended := n > 0 && n <= len(k.children); removed == unended || errors.Is(err, errUnended) != unended {
+				t.Errorf("child %d of %d does not end: %v, the journal is removed: %v; %v", n, len(k.children), err, removed, r.Warnings)
 			}
-			if k.host.values[other] != "10" || k.host.values[written] != "10" || !ended {
-				t.Errorf("after %d announcements: host %v, ended %v", after, k.host.values, ended)
-			}
+			time.Sleep(2 * time.Hour)
 			synctest.Wait()
 		})
 	}
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "own", "journal")
+		k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+		g, log := guarded(t, k, path, announcedWrite(written, "11"))
+		k.host.values[written] = "11"
+		g.unended = errors.New("it is still there")
+		if err := g.putBack(context.Background(), k); !errors.Is(err, g.unended) || k.host.values[written] != "10" {
+			t.Errorf("%v, the host is %v", err, k.host.values)
+		}
+		if _, err := os.Lstat(path); err != nil || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "it is still there") {
+			t.Errorf("journal: %v, log: %s", err, log)
+		}
+		synctest.Wait()
+	})
 }

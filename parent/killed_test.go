@@ -286,3 +286,104 @@ func TestKilledAtDescriptors(t *testing.T) {
 		t.Errorf("killed %d times, %d of them with the leak on the host: too few to tell", died, leaked)
 	}
 }
+
+// Reading a key in a namespace changes one of the host's: when that is confirmed, it goes
+// back like any other.
+func TestKilledAtReads(t *testing.T) {
+	leaked := 0
+	for dies := range 60 {
+		path := filepath.Join(t.TempDir(), "own", "journal")
+		synctest.Test(t, func(t *testing.T) {
+			k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+			d := &dyingGuard{t: t, path: path}
+			var then map[sysctl.Key]string
+			writes, n := 0, 7000
+			h := handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+				opener.values[key] = v
+				if writes++; writes > dies && !d.dead.Swap(true) {
+					then = maps.Clone(k.host.values)
+				}
+				return nil
+			}}
+			k.handlers[written], k.handlers[other], k.handlers[latch] = h, h, handler{write: h.write, read: func(opener, _ *space, key sysctl.Key) sysctl.State {
+				if opener != k.host {
+					n++
+					k.host.values[other] = strconv.Itoa(n)
+				}
+				return sysctl.State{Value: opener.values[key]}
+			}}
+			_, _ = Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop(), Thorough: true})
+			if d.dead.Load() {
+				if then[other] != "10" {
+					leaked++
+				}
+				k.host.values = maps.Clone(then)
+				if err := d.g.putBack(context.Background(), k); err != nil {
+					t.Error(err)
+				}
+			}
+			if now := k.host.values; now[other] != "10" {
+				t.Errorf("killed after %d writes, when the host had %v: it has %v; %s", dies, then, now, &d.log)
+			}
+			synctest.Wait()
+		})
+	}
+	if leaked < 10 {
+		t.Errorf("killed %d times with the leak on the host: too few to tell", leaked)
+	}
+}
+
+// Who is in a hurry does not get others' values overwritten: whether there are others is
+// found out first.
+func TestHurryBesideOthers(t *testing.T) {
+	for seed := range uint64(8) {
+		synctest.Test(t, func(t *testing.T) {
+			hs := map[sysctl.Key]handler{written: {}, other: {}}
+			var theirs []sysctl.Key
+			for i := range 30 {
+				theirs = append(theirs, sysctl.Key(fmt.Sprintf("net/core/theirs%02d", i)))
+				hs[theirs[i]] = handler{}
+			}
+			k := newFake(hs)
+			k.handlers[written] = leaksTo(k, other)
+			set, over := map[sysctl.Key]string{}, make(chan struct{})
+			go func() { // ten writes a second
+				for i := 0; ; i++ {
+					select {
+					case <-over:
+						return
+					case <-time.After(100 * time.Millisecond):
+					}
+					k.mu.Lock()
+					key := theirs[i%len(theirs)]
+					set[key] = strconv.Itoa(7000 + i)
+					k.host.values[key] = set[key]
+					k.mu.Unlock()
+				}
+			}()
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			hurry := make(chan struct{})
+			_, _ = Run(ctx, k, Options{Logger: zerolog.Nop(), Seed: seed, Hurry: hurry, Progress: func(p Progress) {
+				switch {
+				case p.Phase != PhaseForward || ctx.Err() != nil:
+				case p.Doing == "":
+					time.Sleep(time.Second) // for some of theirs to come
+				default:
+					cancel()
+					close(hurry)
+				}
+			}})
+			close(over)
+			synctest.Wait()
+			if ctx.Err() == nil || len(set) == 0 {
+				t.Fatalf("stopped: %v; they have set %d", ctx.Err(), len(set))
+			}
+			for key, v := range set {
+				if now := k.host.values[key]; now != v {
+					t.Errorf("seed %d: %s is %s, somebody else had set it to %s", seed, key, now, v)
+				}
+			}
+		})
+	}
+}

@@ -242,12 +242,18 @@ func (p *passState) loneCauses() map[sysctl.Key]bool {
 // behindLeaks looks for what comes late to places where leaks show at once, which hide
 // it: the whole history without those leaks' causes must be silent.
 func (p *passState) behindLeaks(ctx context.Context) error {
-	known := p.loneCauses()
-	if len(known) == 0 || p.noise.loud || p.exhausted {
+	rest := without(p.history, p.loneCauses())
+	if len(rest) == len(p.history) || p.noise.loud || p.exhausted {
 		return nil
 	}
-	if _, err := p.explain(ctx, without(p.history, known), how{settle: p.o.Settle}); err != nil {
+	explained, err := p.explain(ctx, rest, how{settle: p.o.Settle})
+	if err != nil {
 		return err
+	}
+	if len(explained) > 0 {
+		if err := p.renewSibling(ctx); err != nil {
+			return err
+		}
 	}
 	return p.deferred(ctx)
 }

@@ -17,6 +17,9 @@ import (
 // come to the same one: two runs at once would see each other's leaks.
 var lockDirs = []string{"/run/lock", "/run", "/tmp"}
 
+// ErrLock is that the lock's file could not be had.
+var ErrLock = errors.New("take the machine's lock")
+
 // Lock takes the machine's lock: one run at a time. It does not wait. The
 // error of a second run names the process that holds it.
 func Lock() (unlock func(), err error) {
@@ -39,27 +42,27 @@ func LockedFile() (*os.File, error) {
 			return f, err
 		}
 	}
-	return nil, fmt.Errorf("take the machine's lock: none of %s can have it", strings.Join(lockDirs, ", "))
+	return nil, fmt.Errorf("%w: none of %s can have it", ErrLock, strings.Join(lockDirs, ", "))
 }
 
 func lockedFile(path string) (*os.File, error) {
 	f, err := openLock(path)
 	if err != nil {
-		return nil, fmt.Errorf("take the machine's lock: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrLock, err)
 	}
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		_ = f.Close()
-		return nil, errors.Join(fmt.Errorf("take the machine's lock: %s is not a regular file: remove it", path), err)
+		return nil, errors.Join(fmt.Errorf("%w: %s is not a regular file: remove it", ErrLock, path), err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer func() { _ = f.Close() }()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("take the machine's lock: %w", &fs.PathError{Op: "flock", Path: path, Err: err})
+			return nil, fmt.Errorf("%w: %w", ErrLock, &fs.PathError{Op: "flock", Path: path, Err: err})
 		}
 		text, _ := io.ReadAll(io.LimitReader(f, 20))
 		pid := strings.TrimSpace(string(text))
-		if _, err := strconv.ParseUint(pid, 10, 32); err != nil {
-			pid = "unknown" // anybody may have written it
+		if n, err := strconv.ParseUint(pid, 10, 31); err != nil || n == 0 || errors.Is(unix.Kill(int(n), 0), unix.ESRCH) {
+			pid = "unknown" // anybody may have written it, or somebody who could not has the lock
 		}
 		return nil, fmt.Errorf("another run (pid %s) holds %s: wait for it or end it", pid, path)
 	}

@@ -26,7 +26,8 @@ func (r *run) quiet() bool {
 	}
 	r.noise.measured = true
 	defer r.unfocus()()
-	r.wait(r.o.Settle) // delayed effects of ours come first
+	// In a hurry, too: what is put back without having been measured may be others'.
+	time.Sleep(r.o.Settle) // delayed effects of ours come first
 	moves, err := r.idleMoves()
 	once := 0
 	for _, n := range moves {
@@ -54,7 +55,7 @@ func (r *run) idleMoves() (map[place]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.wait(quietWindow)
+		time.Sleep(quietWindow)
 		var now []effect
 		now, err = r.hostOff()
 		for _, p := range movedBetween(before, now) {

@@ -74,7 +74,7 @@ func (p *passState) close(ctx context.Context, w *client) error {
 		return err
 	}
 	p.strayedIn()
-	if len(p.late) > 0 { // replays are still to come
+	if len(p.late)+len(p.loneCauses()) > 0 { // replays are still to come
 		if err := p.peek(ctx); err != nil {
 			return err
 		}

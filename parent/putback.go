@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -109,7 +110,7 @@ func (p *PutBack) overwritten(changes []sysctl.Change) (open, unsure []sysctl.Ch
 		if hasKey(changes, c.Key) || c.After == c.Before || p.confirmedAt(at) || p.restless[at] {
 			continue
 		}
-		if theirs := p.known.Theirs()[c.Key] == c.After; p.valuesOnly && !theirs && p.known.UnderWay(c.Key, c.After) {
+		if p.valuesOnly && !p.known.SetByOthers(c.Key, c.After) && p.known.UnderWay(c.Key, c.After) {
 			unsure = append(unsure, c) // a leak that needs more than a value would not come again
 			continue
 		}
@@ -120,6 +121,17 @@ func (p *PutBack) overwritten(changes []sysctl.Change) (open, unsure []sysctl.Ch
 	}
 	return open, unsure
 }
+
+// LeftKeys is the keys that are left alone.
+func (p *PutBack) LeftKeys() (keys []string) {
+	for _, c := range slices.Concat(p.Open, p.Left, p.Unsure) {
+		keys = append(keys, string(c.Key))
+	}
+	return keys
+}
+
+// MostNamed bounds how many of those one line names.
+const MostNamed = 20
 
 // Overwritten tells that an open change is one that the run had put back itself.
 func (p *PutBack) Overwritten(c sysctl.Change) bool { return hasKey(p.byRun, c.Key) }
@@ -138,7 +150,7 @@ func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
 		}
 		off := effectsOf(observerHost, was)
 		if throughWriter {
-			_, failed = p.undo(ctx, originalsOf(off, nil)) // without it, the host can still be written
+			_, failed = p.undo(ctx, originalsOf(off, nil))
 		}
 		if _, err := p.undoOnHost(off); err != nil {
 			return err
@@ -151,7 +163,26 @@ func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
 			break
 		}
 	}
+	if len(p.Off) == 0 && p.unended.Load() == 0 {
+		return nil // without a writer the host could be written
+	}
 	return failed
+}
+
+// AllLate waits for what writes, also those that undo, still do, and puts that back on the
+// host: through a writer it would only be done once more. What the host does not take, a
+// writer may, if asked to.
+func (p *PutBack) AllLate(ctx context.Context, throughWriter bool) error {
+	p.drain(ctx)
+	time.Sleep(p.o.Settle)
+	err := p.All(ctx, false)
+	if len(p.Off) == 0 || !throughWriter {
+		return err
+	}
+	err = p.All(ctx, true)
+	p.drain(ctx)
+	time.Sleep(p.o.Settle)
+	return errors.Join(err, p.All(ctx, false))
 }
 
 // restored takes note of those changes that are no more.

@@ -122,6 +122,13 @@ func (r *run) readTrial(ctx context.Context, reads []write) ([]effect, error) {
 	return off, errors.Join(err, w.quit())
 }
 
+// movedByReads tells that reading was shown to move this: not by itself.
+func (r *run) movedByReads(p place) bool {
+	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
+		return l.status == statusConfirmed && l.via() == report.ViaRead && hasPlace(l.effects, p)
+	})
+}
+
 // undoReads puts back what reading has done to the host until the end.
 func (r *run) undoReads() {
 	for _, l := range r.leaks {

@@ -180,6 +180,9 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 			known = append(known, e.place)
 		}
 		ours = wrote
+		if err := r.guarding.failed; err != nil && !r.aborted {
+			return nil, err // so not all was written
+		}
 		if !wrote {
 			return r.steady(off), nil
 		}

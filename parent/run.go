@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -74,6 +75,7 @@ type run struct {
 	devconfs  []string                         // the modes that were tried
 	kept      map[sysctl.Key]string            // host keys that we wrote and could not put back, with why
 	skipped   []report.Skipped                 // what was asked for and not done
+	unended   atomic.Int32                     // children that were killed and are still there: one may be in the middle of a write
 	guarding
 }
 
@@ -221,7 +223,7 @@ func (r *run) startHaving(ctx context.Context, role Role, devices bool) (*client
 	if err != nil {
 		return nil, err
 	}
-	c.writing = r.o.Writing
+	c.writing, c.unended = r.o.Writing, &r.unended
 	if r.o.Guard != nil {
 		r.o.Guard.Child(c.pid)
 		c.announce = func(req protocol.Request) error { return r.announceRequest(c, req) }

@@ -112,7 +112,8 @@ func restoreFirst(ctx context.Context, cfg parent.LinuxConfig, path string, j *j
 	defer done()
 	p.Record = func(l journal.Line) error { return journal.Append(path, l) }
 	err = putBack(ctx, p)
-	log.Warn().Str("journal", path).Int("restored", len(p.Restored)).Int("left", len(p.Open)+len(p.Left)).Int("not_restored", len(p.Off)).
+	left := p.LeftKeys()
+	log.Warn().Str("journal", path).Int("restored", len(p.Restored)).Int("left", len(left)).Strs("left_keys", left[:min(len(left), parent.MostNamed)]).Int("not_restored", len(p.Off)).
 		Msg("put back what a run that was killed had left")
 	if err != nil {
 		return fmt.Errorf("%w; %s stays", err, path)

@@ -250,8 +250,8 @@ func TestRestore(t *testing.T) {
 		t.Fatalf("exit status %d, %v, %s%s", status, err, stdout, stderr)
 	}
 	want := []change{
-		{"net/core/keya", "100", "101", isRestored, ""},
-		{"net/core/keyb", "100", "777", leftAlone, "no write of the run explains it"},
+		{"net/core/keya", "100", "101", isRestored, "", false},
+		{"net/core/keyb", "100", "777", leftAlone, "no write of the run explains it", false},
 	}
 	if !slices.Equal(said.Changes, want) || said.PID != 42 {
 		t.Errorf("said %s", stdout)
@@ -260,6 +260,23 @@ func TestRestore(t *testing.T) {
 		t.Errorf("the host:\n%s", after)
 	}
 	noJournal(t)
+}
+
+// A sysctl directory that is gone is not a journal that is gone.
+func TestRestoreWithoutRoot(t *testing.T) {
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 2)
+	leaveJournal(t, root, nil)
+	if err := os.RemoveAll(root); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := cli(t, "restore", "--root", root, "--yes")
+	if status != report.ExitUnverified || !strings.Contains(stderr, root) || !strings.Contains(stderr, "ENOENT") {
+		t.Errorf("exit status %d, %s%s", status, stdout, stderr)
+	}
+	if _, err := journal.Read(journalPath()); err != nil {
+		t.Error(err)
+	}
 }
 
 // A signal ends restore before it has found out about all: the journal stays, and what
@@ -286,6 +303,9 @@ func TestRestoreStopped(t *testing.T) {
 	if got := r.end(err, ""); !errors.Is(got, ended{report.ExitSignal + int(syscall.SIGTERM)}) {
 		t.Errorf("ended with %v", got)
 	}
+	if got := newSession(&runFlags{}, nil, os.Stdout, os.Stderr).fail(err); got != report.ExitSignal+int(syscall.SIGTERM) {
+		t.Errorf("run --restore-first ends with %d", got)
+	}
 	if after := readTree(t, root); !strings.Contains(after, "keya=100\n") || !strings.Contains(after, "keyb=777\n") {
 		t.Errorf("the host:\n%s", after)
 	}
@@ -305,7 +325,7 @@ func TestRestoreOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, stdout, stderr := cli(t, "restore", "--root", root, "--dry-run")
-	if status != report.ExitClean || !strings.Contains(stdout, "777, was 100: the run has put it back") || strings.Contains(readTree(t, root), "777") {
+	if status != report.ExitClean || !strings.Contains(stdout, "had 777, has 100 again: the run has put it back") || strings.Contains(readTree(t, root), "777") {
 		t.Errorf("--dry-run: exit status %d, %s%s", status, stdout, stderr)
 	}
 	status, stdout, stderr = cli(t, "restore", "--root", root, "--yes")

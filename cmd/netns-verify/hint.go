@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -39,6 +40,10 @@ func hint(err error) string {
 		return "another version of the tool has written it, or something has changed it: nothing was touched; to go on with the host as it is, remove the file"
 	case errors.Is(err, parent.ErrJournal):
 		return "what the host's keys are is kept there for the case that this process and its guardian are killed; make room for it, or go without: --no-journal"
+	case errors.Is(err, parent.ErrGuardianGone):
+		return "something has killed it, such as the kernel where memory is short (its log tells), so this run was ended, and puts the host back: try again"
+	case errors.Is(err, parent.ErrLock) && errors.Is(err, fs.ErrPermission):
+		return "have root make that file once (touch FILE): every user can lock it then"
 	case errors.Is(err, vm.ErrNoQEMU):
 		return "install QEMU for x86: the package qemu-system-x86 on Debian and Ubuntu"
 	case started && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) && len(hostinfo.UserNamespaceLimits("/")) > 0):

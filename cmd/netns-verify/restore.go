@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ type change struct {
 	After  string `json:"after"`
 	State  string `json:"state"`
 	Why    string `json:"why,omitempty"`
+
+	had bool // After is what it had until the run put it back: it has Before
 }
 
 // The states of a change.
@@ -107,7 +110,7 @@ func (r *restoring) run() error {
 	r.path = journalPath()
 	r.said = restored{Journal: r.path, Changes: []change{}}
 	p, done, err := r.open()
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, errNoJournal) {
 		says := "no run has left anything: there is no " + r.path
 		if others := ofUsers(); len(others) > 0 {
 			says += "; but runs of other users have, who can restore it: " + strings.Join(others, ", ")
@@ -131,7 +134,8 @@ func (r *restoring) run() error {
 		}
 	}
 	p.Record = func(l journal.Line) error { return journal.Append(r.path, l) }
-	ctx, _, stop := untilSignal(context.Background(), zerolog.Nop(), "")
+	console := zerolog.ConsoleWriter{Out: r.stderr, NoColor: true, PartsOrder: []string{zerolog.MessageFieldName}}
+	ctx, _, stop := untilSignal(context.Background(), zerolog.New(console), " when the writes that are being made again are through")
 	err = putBack(ctx, p)
 	stop()
 	r.tried = true
@@ -152,6 +156,9 @@ func (r *restoring) run() error {
 func putBack(ctx context.Context, p *parent.PutBack) error {
 	throughWriter, sure := os.Geteuid() != 0, true
 	err := p.All(ctx, throughWriter)
+	if err == nil && throughWriter && len(p.Restored) > 0 {
+		err = p.AllLate(ctx, true)
+	}
 	if err == nil && len(p.Open) > 0 && ctx.Err() == nil {
 		sure, err = p.LookInto(ctx, throughWriter)
 	}
@@ -169,6 +176,8 @@ func putBack(ctx context.Context, p *parent.PutBack) error {
 	return nil
 }
 
+var errNoJournal = errors.New("there is no journal")
+
 // open takes the machine's lock, reads the journal and looks at the host.
 func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
 	lock, err := parent.LockedFile()
@@ -176,7 +185,11 @@ func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
 		return nil, nil, err
 	}
 	unlock := func() { _ = lock.Close() }
-	if r.known, err = journal.Read(r.path); err == nil {
+	r.known, err = journal.Read(r.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = errNoJournal
+	case err == nil:
 		r.said.PID, r.said.Started = r.known.Header.PID, &r.known.Header.Started
 		var here journal.Place
 		if here, err = journal.Here(r.root); err == nil {
@@ -219,7 +232,8 @@ func (r *restoring) collect(p *parent.PutBack) {
 	r.said.Changes = []change{}
 	add := func(some []sysctl.Change, state string, why func(sysctl.Change) string) {
 		for _, c := range some {
-			r.said.Changes = append(r.said.Changes, change{string(c.Key), r.value(c.Key, c.Before), r.value(c.Key, c.After), state, why(c)})
+			had := p.Overwritten(c) || slices.Contains(p.Unsure, c)
+			r.said.Changes = append(r.said.Changes, change{string(c.Key), r.value(c.Key, c.Before), r.value(c.Key, c.After), state, why(c), had})
 		}
 	}
 	ours := func(sysctl.Change) string { return "" }
@@ -259,6 +273,9 @@ func (r *restoring) show() {
 	_, _ = fmt.Fprintf(r.stdout, "%s: a run that was killed (pid %d, started %s)\n", r.path, r.said.PID, r.said.Started.Format("2006-01-02 15:04:05"))
 	for _, c := range r.said.Changes {
 		line := fmt.Sprintf("  %-12s  %s: %s, was %s", c.State, report.Show(sysctl.Key(c.Key).Dotted()), c.After, c.Before)
+		if c.had {
+			line = fmt.Sprintf("  %-12s  %s: had %s, has %s again", c.State, report.Show(sysctl.Key(c.Key).Dotted()), c.After, c.Before)
+		}
 		if c.Why != "" {
 			line += ": " + c.Why
 		}

@@ -239,6 +239,9 @@ func (s *session) fail(err error) int {
 		s.screen.close()
 	}
 	s.complain(err)
+	if sig := (signalled{}); errors.As(err, &sig) {
+		return report.ExitSignal + int(sig.Signal)
+	}
 	return report.ExitUnverified
 }
 

@@ -24,7 +24,7 @@ type Judgement struct {
 // Judge sorts changes of the host since it was found.
 func (j *Journal) Judge(changes []sysctl.Change) (judged Judgement) {
 	for _, c := range changes {
-		switch ours := j.UnderWay(c.Key, c.After) && !slices.Contains(j.theirs[c.Key], c.After); {
+		switch ours := j.UnderWay(c.Key, c.After) && !j.SetByOthers(c.Key, c.After); {
 		case c.Before == sysctl.Absent || c.After == sysctl.Absent:
 			judged.Left = append(judged.Left, c)
 		case j.restless[c.Key] && j.confirmed[c.Key] && ours, !j.restless[c.Key] && (j.confirmed[c.Key] || ours):
@@ -36,6 +36,11 @@ func (j *Journal) Judge(changes []sysctl.Change) (judged Judgement) {
 		}
 	}
 	return judged
+}
+
+// SetByOthers tells that others were once seen to set a key to this.
+func (j *Journal) SetByOthers(k sysctl.Key, st sysctl.State) bool {
+	return slices.Contains(j.theirs[k], st)
 }
 
 // Restless tells that a key was seen to move by itself.

@@ -124,6 +124,30 @@ func TestLateWhenStopped(t *testing.T) {
 	}
 }
 
+// A run that is stopped puts the host back also where putting back leaks late.
+func TestLateSameKeyWhenStopped(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			k, key := lateSameKey(seed)
+			ctx, cancel := context.WithCancelCause(context.Background())
+			defer cancel(nil)
+			before := k.Snapshot()
+			_, err := parent.Run(ctx, k, parent.Options{Seed: seed, BatchSize: 4, Logger: zerolog.Nop(), Progress: func(p parent.Progress) {
+				if p.Phase == parent.PhaseForward && (p.Doing != "" || seed%2 == 0) || p.Phase == parent.PhaseReverse {
+					cancel(errEnough)
+				}
+			}})
+			if !errors.Is(err, errEnough) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if was, is := before.Map()[key], k.Snapshot().Map()[key]; is != was {
+				t.Errorf("seed %d: the host's %s is %+v, was %+v", seed, key, is.State, was.State)
+			}
+		})
+	}
+}
+
 // A leak to a key of the host that soon moves on by itself is found, and no other
 // write is taken for a part of its cause.
 func TestRestlessMovesOn(t *testing.T) {
@@ -206,18 +230,7 @@ func TestTwoLate(t *testing.T) {
 func TestLateSameKey(t *testing.T) {
 	for seed := range uint64(27) {
 		synctest.Test(t, func(t *testing.T) {
-			var key sysctl.Key
-			k, _ := generate(seed, func(g *generator) {
-				at := g.add(even(g.integer()))
-				key = g.keys[at].name
-				g.rule(rule{
-					plant: g.plant(Delayed, at), name: "sets the host's later", when: accepted, delay: time.Duration(5+11*seed) * time.Millisecond,
-					actions: []action{{to: toHost, key: at, value: constant(g.other(at))}},
-				}, at)
-				for range 12 * (seed % 2) {
-					g.add(g.integer())
-				}
-			})
+			k, key := lateSameKey(seed)
 			before := k.Snapshot()
 			r := runOn(t, k, seed, []int{1, 4, 64}[seed%3])
 			if !leaksBy(r, key, Effect{report.ObserverHost, key}) {
@@ -228,6 +241,23 @@ func TestLateSameKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lateSameKey is a kernel with one leak: each write of a key, also that which undoes, sets
+// the host's of that name later.
+func lateSameKey(seed uint64) (k *Kernel, key sysctl.Key) {
+	k, _ = generate(seed, func(g *generator) {
+		at := g.add(even(g.integer()))
+		key = g.keys[at].name
+		g.rule(rule{
+			plant: g.plant(Delayed, at), name: "sets the host's later", when: accepted, delay: time.Duration(5+11*seed) * time.Millisecond,
+			actions: []action{{to: toHost, key: at, value: constant(g.other(at))}},
+		}, at)
+		for range 12 * (seed % 2) {
+			g.add(g.integer())
+		}
+	})
+	return k, key
 }
 
 // What writes through descriptors do late is waited for, and put back.
@@ -263,6 +293,46 @@ func TestLateThroughDescriptors(t *testing.T) {
 	}
 	if found < n*3/4 {
 		t.Errorf("found %d of %d", found, n)
+	}
+}
+
+// A late leak through a descriptor is found behind one to the same place that shows at once.
+func TestLateBehindAnother(t *testing.T) {
+	found := 0
+	const n = 20
+	for seed := range uint64(n) {
+		synctest.Test(t, func(t *testing.T) {
+			var causes []sysctl.Key
+			var victim sysctl.Key
+			k, _ := generate(seed, func(g *generator) {
+				at := g.add(g.integer())
+				victim = g.keys[at].name
+				value := constant(g.other(at))
+				for i := range 2 {
+					from := g.add(even(g.integer()))
+					causes = append(causes, g.keys[from].name)
+					g.rule(rule{
+						plant: g.plant(Delayed, from), name: "by another's hand", delay: time.Duration(i) * 250 * time.Millisecond,
+						when:    func(e *event) bool { return e.ns.handled && accepted(e) },
+						actions: []action{{to: toHost, key: at, value: value}},
+					}, from)
+				}
+			})
+			r, err := parent.Run(context.Background(), k, parent.Options{Seed: seed, Descriptors: true, Logger: zerolog.Nop()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, cause := range causes {
+				if leaksBy(r, cause, Effect{report.ObserverHost, victim}) {
+					found++
+				} else if name, _ := cause.Device(); name == "" || name == "lo" { // of all devices a few are passed on
+					t.Errorf("seed %d: %s is not among %+v", seed, cause, r.Leaks)
+				}
+			}
+		})
+	}
+	if found < 2*n*3/4 {
+		t.Errorf("found %d of %d", found, 2*n)
 	}
 }
 

@@ -1,6 +1,7 @@
 // Command storm kills runs of netns-verify, and what belongs to them, at random
 // moments, again and again, in virtual machines whose kernel has planted leaks, so
-// that there is always something to undo. It tells how often the host was as before.
+// that there is always something to undo. It tells how often the host was as before, and
+// fails where it once was not; that an end came late is told, and fails nothing.
 // `make storm` builds it and what it needs.
 package main
 
