@@ -87,7 +87,11 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	if err := d.deferred(ctx); err != nil {
 		return err
 	}
-	if err := d.behindLeaks(ctx); err != nil {
+	err = d.behindLeaks(ctx)
+	if cannotPass(err) { // all that was written takes more descriptors than a batch
+		_, err = d.reset(ctx, d.history)
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.gone(ctx, slices.Concat(batches...)); err != nil {

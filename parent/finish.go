@@ -189,14 +189,7 @@ func (r *run) putRight(ctx context.Context) error {
 		return fmt.Errorf("put later namespaces right: %w", err)
 	}
 	r.wait(r.o.Settle)
-	// What was restored as an experiment stays restored: it was probably ours.
-	for _, k := range sortedKeys(r.forced) {
-		p := place{observerHost, k}
-		if !r.confirmedAt(p) {
-			r.unattributed(r.forced[k][len(r.forced[k])-1], "the run ended before it could be attributed; the host has been put back")
-		}
-		delete(r.forced, k)
-	}
+	r.keepForced()
 	before, err := r.hostOff()
 	if err != nil || len(before) == 0 {
 		return err
@@ -221,11 +214,23 @@ func (r *run) putRight(ctx context.Context) error {
 		delete(r.forced, e.key)
 		r.unattributed(e, why)
 	}
+	r.keepForced()
 	return err
+}
+
+// keepForced leaves restored what was restored as an experiment: it was probably ours.
+func (r *run) keepForced() {
+	for _, k := range sortedKeys(r.forced) {
+		if !r.confirmedAt(place{observerHost, k}) {
+			r.unattributed(r.forced[k][len(r.forced[k])-1], "the run ended before it could be attributed; the host has been put back")
+		}
+		delete(r.forced, k)
+	}
 }
 
 // lastLook sweeps the host once more, now that nobody of ours is left.
 func (r *run) lastLook() error {
+	lingers := r.unended.Load() > 0
 	r.undoReads()
 	off, err := r.hostOff()
 	if err != nil {
@@ -252,7 +257,7 @@ func (r *run) lastLook() error {
 			r.leftAlone(e)
 		}
 	}
-	r.verified = true
+	r.verified, r.lingered = true, lingers
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
 		k := sysctl.Key(n.Key)
 		return n.What == report.WhatSysctl && r.m.Host().Read(k) == r.atFirst(k).State

@@ -129,6 +129,7 @@ func (g *Guardian) Begin(f Found) error {
 	begin := word{Begin: &guardBegin{
 		Header: journal.Header{
 			Version: journal.Version, Tool: g.cfg.Tool, Place: here, PID: os.Getpid(), Started: time.Now().UTC(), Keys: len(f.Host),
+			SettleMS: min(f.Settle, journal.MaxSettle).Milliseconds(),
 		},
 		Found: f, Journal: g.cfg.Journal,
 		Root: here.Root, Entry: g.cfg.Machine.Entry, Drain: g.cfg.Machine.DrainEntry, Build: g.cfg.Machine.Build, UserNS: g.cfg.Machine.UserNS,

@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -97,8 +98,9 @@ func (g *guardianProcess) closing(p *PutBack, sure bool) error {
 		why = append(why, string(c.Key)+": "+p.Why(c))
 	}
 	left := p.LeftKeys()
-	keep := len(why) > 0 || !sure || g.unended != nil
-	err := errors.Join(g.unended, g.goodbye(keep))
+	unended := cmp.Or(g.unended, p.Unended())
+	keep := len(why) > 0 || !sure || unended != nil
+	err := errors.Join(unended, g.goodbye(keep))
 	if keep || err != nil {
 		level, what = zerolog.ErrorLevel, notPutBack
 	}

@@ -199,6 +199,49 @@ func TestTakeOver(t *testing.T) {
 			handler: late(other), words: []word{item(written, "11")},
 			now: map[sysctl.Key]string{other: "99"}, restored: 1,
 		},
+		"undoing writes another key, which does it to a third": {
+			handler: func(k *fakeKernel) handler {
+				k.handlers[other] = handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					if opener.values[key] = v; opener != k.host {
+						k.host.values[latch] = "99"
+					}
+					return nil
+				}}
+				return constant(k)
+			},
+			words: []word{item(written, "11"), {Confirm: journal.KeysOf([]sysctl.Key{other})}},
+			now:   map[sysctl.Key]string{other: "99"}, restored: 2,
+		},
+		"late, and only through a writer it goes back": {
+			handler: func(k *fakeKernel) handler {
+				time.AfterFunc(100*time.Millisecond, func() {
+					k.mu.Lock()
+					defer k.mu.Unlock()
+					k.host.values[written] = "11"
+				})
+				return handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+					if opener == k.host {
+						return syscall.EACCES
+					}
+					opener.values[key], k.host.values[key] = v, v
+					return nil
+				}}
+			},
+			words: []word{announcedWrite(written, "11")}, restored: 1,
+		},
+		"put back, and late it came again": {
+			handler: func(k *fakeKernel) handler {
+				return handler{write: func(opener, caller *space, key sysctl.Key, v string) error {
+					if opener == k.host {
+						return syscall.EBUSY
+					}
+					opener.values[key], k.host.values[key] = v, v
+					return late(written)(k).write(opener, caller, key, v)
+				}}
+			},
+			words: []word{announcedWrite(written, "11"), {Confirm: journal.KeysOf([]sysctl.Key{written})}},
+			now:   map[sysctl.Key]string{written: "99"}, want: map[sysctl.Key]string{written: "99"}, notRestored: 1, kept: true,
+		},
 		"of a batch long ago": {
 			handler: constant, words: []word{item(written, "11"), announcedWrite(latch, "1"), announcedWrite(latch, "2"), item(latch, "3"), item(latch, "4")},
 			now: map[sysctl.Key]string{other: "99"}, restored: 1,
@@ -677,18 +720,23 @@ func TestUnendedChild(t *testing.T) {
 			synctest.Wait()
 		})
 	}
-	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "own", "journal")
-		k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
-		g, log := guarded(t, k, path, announcedWrite(written, "11"))
-		k.host.values[written] = "11"
-		g.unended = errors.New("it is still there")
-		if err := g.putBack(context.Background(), k); !errors.Is(err, g.unended) || k.host.values[written] != "10" {
-			t.Errorf("%v, the host is %v", err, k.host.values)
-		}
-		if _, err := os.Lstat(path); err != nil || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "it is still there") {
-			t.Errorf("journal: %v, log: %s", err, log)
-		}
-		synctest.Wait()
-	})
+	for _, ofGuardian := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "own", "journal")
+			k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+			g, log := guarded(t, k, path, announcedWrite(written, "11"))
+			k.host.values[written] = "11"
+			if g.unended = errUnended; ofGuardian {
+				g.unended, k.outlives = nil, 1
+			}
+			if err := g.putBack(context.Background(), k); !errors.Is(err, errUnended) || k.host.values[written] != "10" {
+				t.Errorf("the guardian's: %v: %v, the host is %v", ofGuardian, err, k.host.values)
+			}
+			if _, err := os.Lstat(path); err != nil || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), errUnended.Error()) {
+				t.Errorf("the guardian's: %v: journal: %v, log: %s", ofGuardian, err, log)
+			}
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+		})
+	}
 }

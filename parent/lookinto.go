@@ -97,6 +97,13 @@ const (
 // announced writes again: the recent ones, and where that does not do, those before
 // them, too. It tells whether it could find out. What is not ours, others have.
 func (p *PutBack) lookInto(ctx context.Context, recent, earlier []Announcement) (conclusive bool, err error) {
+	if len(p.undone) > 0 { // by us: those were writes, too
+		own := Announcement{By: p.writer, Devices: onDevices(p.undone)}
+		for _, w := range p.undone {
+			own.Writes = append(own.Writes, Exact{protocol.Bytes(w.key), protocol.Bytes(w.value), w.via})
+		}
+		recent = slices.Concat([]Announcement{own}, recent)
+	}
 	if len(recent)+len(earlier) > 0 {
 		var last Announcement
 		if len(recent) > 0 {

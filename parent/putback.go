@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,10 @@ type PutBack struct {
 }
 
 // NewPutBack compares the machine's host with how a journal says it was found. Of
-// the options those count that say how children are started. Close ends it.
+// the options those count that say how children are started, and Settle, which is the
+// run's where it is not given. Close ends it.
 func NewPutBack(m Machine, j *journal.Journal, o Options) (*PutBack, error) {
+	o.Settle = cmp.Or(o.Settle, j.Header.Settle())
 	p := &PutBack{run: newRun(m, o), known: j, leak: &leak{status: statusConfirmed}, valuesOnly: true}
 	p.switchTo(p.o.Writers[0])
 	p.host = sysctl.NewSweeperFrom(m.Host(), j.Host)
@@ -146,11 +149,12 @@ func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
 		}
 		was := p.Off
 		if len(was) == 0 {
-			return nil
+			break
 		}
 		off := effectsOf(observerHost, was)
 		if throughWriter {
-			_, failed = p.undo(ctx, originalsOf(off, nil))
+			_, err := p.undo(ctx, originalsOf(off, nil))
+			failed = cmp.Or(err, failed)
 		}
 		if _, err := p.undoOnHost(off); err != nil {
 			return err
@@ -163,7 +167,7 @@ func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
 			break
 		}
 	}
-	if len(p.Off) == 0 && p.unended.Load() == 0 {
+	if len(p.Off) == 0 {
 		return nil // without a writer the host could be written
 	}
 	return failed
@@ -185,8 +189,17 @@ func (p *PutBack) AllLate(ctx context.Context, throughWriter bool) error {
 	return errors.Join(err, p.All(ctx, false))
 }
 
+// Unended is why more may still come: a child of ours was killed and does not end.
+func (p *PutBack) Unended() error {
+	if p.unended.Load() > 0 {
+		return errUnended
+	}
+	return nil
+}
+
 // restored takes note of those changes that are no more.
 func (p *PutBack) restored(changes []sysctl.Change) {
+	p.Restored = slices.DeleteFunc(p.Restored, func(c sysctl.Change) bool { return hasKey(p.Off, c.Key) }) // it came again
 	off := slices.Concat(p.Off, p.Open, p.Left)
 	for _, c := range changes {
 		if !hasKey(off, c.Key) && !hasKey(p.Restored, c.Key) {

@@ -262,6 +262,25 @@ func TestRestore(t *testing.T) {
 	noJournal(t)
 }
 
+// A write that was made just before the run was killed has its effect while restore looks.
+func TestRestoreLate(t *testing.T) {
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 2)
+	leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3000 })
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		time.Sleep(300 * time.Millisecond) // the default would not do
+		_ = sysctl.NewProc(root).Write("net/core/keya", "101")
+	}()
+	status, stdout, stderr := cli(t, "restore", "--root", root, "--yes")
+	<-looked
+	if status != report.ExitClean || !strings.Contains(stdout, "1 keys put back") || !strings.Contains(readTree(t, root), "keya=100\n") {
+		t.Errorf("exit status %d, %s%s", status, stdout, stderr)
+	}
+	noJournal(t)
+}
+
 // A sysctl directory that is gone is not a journal that is gone.
 func TestRestoreWithoutRoot(t *testing.T) {
 	testenv.OwnMachine(t)

@@ -43,7 +43,7 @@ func hint(err error) string {
 	case errors.Is(err, parent.ErrGuardianGone):
 		return "something has killed it, such as the kernel where memory is short (its log tells), so this run was ended, and puts the host back: try again"
 	case errors.Is(err, parent.ErrLock) && errors.Is(err, fs.ErrPermission):
-		return "have root make that file once (touch FILE): every user can lock it then"
+		return "have root make that file once, with mode 0644: every user who can read it can lock it"
 	case errors.Is(err, vm.ErrNoQEMU):
 		return "install QEMU for x86: the package qemu-system-x86 on Debian and Ubuntu"
 	case started && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) && len(hostinfo.UserNamespaceLimits("/")) > 0):

@@ -134,9 +134,12 @@ func (r *restoring) run() error {
 		}
 	}
 	p.Record = func(l journal.Line) error { return journal.Append(r.path, l) }
-	console := zerolog.ConsoleWriter{Out: r.stderr, NoColor: true, PartsOrder: []string{zerolog.MessageFieldName}}
-	ctx, _, stop := untilSignal(context.Background(), zerolog.New(console), " when the writes that are being made again are through")
+	ctx, _, stop := untilSignal(context.Background(), zerolog.Nop(), "")
+	quiet := context.AfterFunc(ctx, func() {
+		_, _ = fmt.Fprintf(r.stderr, "%s: restore: stopping when the writes that are being made again are through\n", name)
+	})
 	err = putBack(ctx, p)
+	quiet()
 	stop()
 	r.tried = true
 	r.collect(p)
@@ -156,8 +159,8 @@ func (r *restoring) run() error {
 func putBack(ctx context.Context, p *parent.PutBack) error {
 	throughWriter, sure := os.Geteuid() != 0, true
 	err := p.All(ctx, throughWriter)
-	if err == nil && throughWriter && len(p.Restored) > 0 {
-		err = p.AllLate(ctx, true)
+	if err == nil { // the run may have been killed a moment ago
+		err = p.AllLate(ctx, throughWriter)
 	}
 	if err == nil && len(p.Open) > 0 && ctx.Err() == nil {
 		sure, err = p.LookInto(ctx, throughWriter)
@@ -165,6 +168,8 @@ func putBack(ctx context.Context, p *parent.PutBack) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("put the host back: %w", err)
+	case p.Unended() != nil:
+		return p.Unended()
 	case len(p.Off) > 0:
 		return fmt.Errorf("%d of %d keys could not be put back: %s: %s", len(p.Off), len(p.Off)+len(p.Restored), report.Show(p.Off[0].Key.Dotted()), p.Why(p.Off[0]))
 	case ctx.Err() != nil && len(p.Open) > 0:

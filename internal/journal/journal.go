@@ -77,6 +77,8 @@ func (j *Journal) begin(h *Header) error {
 		return errors.New("header.netns: it is empty")
 	case h.Keys < 0:
 		return fmt.Errorf("header.keys: there are no %d keys", h.Keys)
+	case h.SettleMS < 0 || h.SettleMS > MaxSettle.Milliseconds():
+		return fmt.Errorf("header.settle_ms: it is %d, want 0 to %d", h.SettleMS, MaxSettle.Milliseconds())
 	}
 	*j = Journal{
 		Header: *h, announced: map[sysctl.Key]map[string]bool{}, confirmed: map[sysctl.Key]bool{}, restless: map[sysctl.Key]bool{},

@@ -43,7 +43,15 @@ type Header struct {
 	Started time.Time `json:"started"`
 	// Keys is how many values of the host follow.
 	Keys int `json:"keys"`
+	// SettleMS is how long the run waited for what comes late, in ms, at most MaxSettle.
+	SettleMS int64 `json:"settle_ms,omitempty"`
 }
+
+// MaxSettle bounds how long whoever restores waits for what comes late.
+const MaxSettle = time.Hour
+
+// Settle is how long to wait for what comes late; 0 where that is not known.
+func (h *Header) Settle() time.Duration { return time.Duration(h.SettleMS) * time.Millisecond }
 
 // Host is a part of the host's values, in key order.
 type Host struct {
