@@ -17,7 +17,7 @@ func (r *run) peek(ctx context.Context) error {
 	defer r.unfocus()()
 	effects, err := r.laterEffects(ctx, r.controlBase)
 	for _, e := range effects {
-		if !hasPlace(r.last.early, e.place) && !r.hostMoved(e.key) { // from where it may have that
+		if !hasPlace(r.last.early, e.place) {
 			r.last.early = append(r.last.early, e)
 		}
 	}

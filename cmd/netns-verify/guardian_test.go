@@ -270,7 +270,7 @@ func TestRestoreLate(t *testing.T) {
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
-		time.Sleep(300 * time.Millisecond) // the default would not do
+		time.Sleep(time.Second) // the default would not do
 		_ = sysctl.NewProc(root).Write("net/core/keya", "101")
 	}()
 	status, stdout, stderr := cli(t, "restore", "--root", root, "--yes")
