@@ -28,7 +28,7 @@ type client struct {
 	announce func(protocol.Request) error // to Options.Guard
 	made     []protocol.Device            // beside lo
 	base     sysctl.Snapshot              // run.focus
-	unended  *atomic.Int32                // run.unended
+	unended  *atomic.Bool                 // run.unended
 }
 
 // maxAnswer is how much a child may say in answer to one request, in bytes: the survey
@@ -309,25 +309,37 @@ func (c *client) quit() error {
 func (c *client) abandon() {
 	if !c.dead {
 		c.dead = true
-		c.proc.Kill()
-		_ = c.wait() // it was killed
+		c.kill(c.ending())
 	}
 }
 
-// wait waits for the process, not for ever: one in an uninterruptible system
-// call outlives even SIGKILL.
+// wait waits for the process, not for ever.
 func (c *client) wait() error {
-	ended := make(chan error, 1)
-	go func() { ended <- c.proc.Wait() }()
+	ended := c.ending()
 	select {
 	case err := <-ended:
 		return err
 	case <-time.After(c.deadline):
-		c.proc.Kill()
-		if c.unended != nil {
-			c.unended.Add(1)
-			go func() { <-ended; c.unended.Add(-1) }()
-		}
+		c.kill(ended)
 		return fmt.Errorf("process %d does not end: %w", c.pid, errDeadline)
+	}
+}
+
+func (c *client) ending() <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- c.proc.Wait() }()
+	return ended
+}
+
+// kill takes note of a process in an uninterruptible system call, which outlives even
+// SIGKILL.
+func (c *client) kill(ended <-chan error) {
+	c.proc.Kill()
+	select {
+	case <-ended:
+	case <-time.After(c.deadline):
+		if c.unended != nil {
+			c.unended.Store(true)
+		}
 	}
 }

@@ -48,6 +48,8 @@ type fakeKernel struct {
 	received int
 	started  func(Role)
 	outlives int // the how manieth child outlives its end by an hour; 0: none
+	stays    int // the how manieth child ends only when it is killed; 0: none
+	refused  int // the how manieth child is not started; 0: none
 }
 
 func newFake(handlers map[sysctl.Key]handler) *fakeKernel {
@@ -83,9 +85,13 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 	n := len(k.children)
 	pid := 1000 + n
 	k.mu.Unlock()
+	if n == k.refused {
+		return nil, syscall.EAGAIN
+	}
 	requests, toChild := io.Pipe()
 	replies, toParent := io.Pipe()
-	done := make(chan struct{})
+	done, killed := make(chan struct{}), make(chan struct{})
+	kill := sync.OnceFunc(func() { close(killed) })
 	go func() {
 		defer close(done)
 		_ = child.Serve(fakeTree{k, s}, protocol.Hello{Version: protocol.Version, PID: pid}, requests, toParent, zerolog.Nop())
@@ -96,10 +102,13 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 	}()
 	p := &Process{
 		Requests: toChild, Replies: replies,
-		Kill: func() { _, _ = requests.Close(), toParent.Close() },
+		Kill: func() { kill(); _, _ = requests.Close(), toParent.Close() },
 		Wait: func() error {
 			if <-done; n == k.outlives {
 				time.Sleep(time.Hour)
+			}
+			if n == k.stays {
+				<-killed
 			}
 			return nil
 		},

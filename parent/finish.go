@@ -230,7 +230,6 @@ func (r *run) keepForced() {
 
 // lastLook sweeps the host once more, now that nobody of ours is left.
 func (r *run) lastLook() error {
-	lingers := r.unended.Load() > 0
 	r.undoReads()
 	off, err := r.hostOff()
 	if err != nil {
@@ -257,7 +256,7 @@ func (r *run) lastLook() error {
 			r.leftAlone(e)
 		}
 	}
-	r.verified, r.lingered = true, lingers
+	r.verified = true
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
 		k := sysctl.Key(n.Key)
 		return n.What == report.WhatSysctl && r.m.Host().Read(k) == r.atFirst(k).State

@@ -106,7 +106,6 @@ type guarding struct {
 	restless map[place]bool
 	readBack []Exact
 	verified bool  // the host was compared with how it was found
-	lingered bool  // a child that was killed had not ended by then
 	failed   error // why an announcement was not made
 	// theirs and overwritten are journal.Line's.
 	theirs, overwritten map[sysctl.Key]sysctl.State
@@ -324,7 +323,7 @@ func (r *run) confirmed(l *leak) {
 }
 
 // errUnended is a child that was killed and may be in the middle of a write.
-var errUnended = errors.New("a child was killed and does not end, and a write of it may still come: when it has ended, netns-verify restore puts the host back, if there is a journal")
+var errUnended = errors.New("a child was killed and did not end, and a write of it may still come: when it has ended, netns-verify restore puts the host back, if there is a journal")
 
 // endGuard is the last that the guard hears.
 func (r *run) endGuard() error {
@@ -338,7 +337,7 @@ func (r *run) endGuard() error {
 	if keep {
 		r.warn("the host is not as it was found: the journal is kept, for netns-verify restore to try again")
 	}
-	if r.lingered || r.unended.Load() > 0 {
+	if r.unended.Load() {
 		r.warn("%v", errUnended)
 		return errors.Join(errUnended, r.o.Guard.End(true))
 	}

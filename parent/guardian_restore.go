@@ -65,12 +65,12 @@ func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 		}
 		return nil
 	}
-	err = errors.Join(p.All(ctx, true), p.AllLate(ctx, true)) // at once what is known
+	err = p.All(ctx, true) // at once what is known
 	sure := true
 	if open := p.Open; len(open) > 0 {
 		var lerr error
 		sure, lerr = p.lookInto(ctx, g.recent, g.earlier)
-		err = errors.Join(err, lerr, p.All(ctx, true), p.AllLate(ctx, true))
+		err = errors.Join(err, lerr, p.All(ctx, true))
 		p.restored(open)
 	}
 	if err != nil {

@@ -383,6 +383,32 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+// What could not be put back at once, and then could, is put back.
+func TestTakeOverTriesAgain(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(dir, "own", "journal")
+		k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+		k.handlers[written] = handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+			if opener == k.host {
+				return syscall.EACCES
+			}
+			opener.values[key], k.host.values[key] = v, v
+			return nil
+		}}
+		k.refused = 1
+		g, log := guarded(t, k, path, announcedWrite(written, "11"))
+		k.host.values[written] = "11"
+		if err := g.putBack(context.Background(), k); err != nil || k.host.values[written] != "10" || strings.Contains(log.String(), notPutBack) {
+			t.Errorf("%v, the host is %v: %s", err, k.host.values, log)
+		}
+		if _, err := os.Lstat(path); err == nil {
+			t.Error("the journal is still there")
+		}
+		synctest.Wait()
+	})
+}
+
 // A run that was killed while it only read has its host put back, too.
 func TestTakeOverAfterReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -720,6 +746,16 @@ func TestUnendedChild(t *testing.T) {
 			synctest.Wait()
 		})
 	}
+	synctest.Test(t, func(t *testing.T) { // one that is only slow
+		k := newFake(map[sysctl.Key]handler{written: {}, other: {}})
+		k.stays = 2
+		removed := false
+		_, err := Run(context.Background(), k, Options{Guard: &deafGuard{1000, false, &removed}, Logger: zerolog.Nop()})
+		if !removed || !errors.Is(err, errDeadline) || errors.Is(err, errUnended) {
+			t.Errorf("a child that ends when it is killed: %v, the journal is removed: %v", err, removed)
+		}
+		synctest.Wait()
+	})
 	for _, ofGuardian := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "own", "journal")

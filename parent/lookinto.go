@@ -24,7 +24,7 @@ func (p *PutBack) LookInto(ctx context.Context, throughWriter bool) (sure bool, 
 	}
 	open := p.Open
 	sure, err = p.lookInto(ctx, p.announced(true), p.announced(false))
-	err = errors.Join(err, p.All(ctx, throughWriter), p.AllLate(ctx, throughWriter))
+	err = errors.Join(err, p.All(ctx, throughWriter))
 	p.restored(open)
 	return sure, err
 }

@@ -139,9 +139,30 @@ const MostNamed = 20
 // Overwritten tells that an open change is one that the run had put back itself.
 func (p *PutBack) Overwritten(c sysctl.Change) bool { return hasKey(p.byRun, c.Key) }
 
-// All puts back what is ours until nothing of it is off, or nothing helps: through
-// a writer first, if asked to, as the leak may have come, and then on the host.
+// All puts back what is ours, at once, and once more what comes late: through a writer
+// first, if asked to, as the leak may have come, and then on the host. What comes late is
+// put back on the host, as through a writer it would only be done once more; what the host
+// does not take, a writer may. A cancelled ctx ends the waiting, with an error.
 func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
+	_ = p.atOnce(ctx, throughWriter) // what has failed is still off
+	if err := p.await(ctx); err != nil {
+		return err
+	}
+	if err := p.atOnce(ctx, false); err != nil || len(p.Off) == 0 || !throughWriter {
+		return err
+	}
+	failed := p.atOnce(ctx, true)
+	if err := p.await(ctx); err != nil {
+		return err
+	}
+	if err := p.atOnce(ctx, false); err != nil || len(p.Off) == 0 {
+		return err
+	}
+	return failed
+}
+
+// atOnce puts back what is ours until nothing of it is off, or nothing helps.
+func (p *PutBack) atOnce(ctx context.Context, throughWriter bool) error {
 	var failed error
 	for range restoreRounds {
 		if err := p.look(); err != nil {
@@ -173,25 +194,28 @@ func (p *PutBack) All(ctx context.Context, throughWriter bool) error {
 	return failed
 }
 
-// AllLate waits for what writes, also those that undo, still do, and puts that back on the
-// host: through a writer it would only be done once more. What the host does not take, a
-// writer may, if asked to.
-func (p *PutBack) AllLate(ctx context.Context, throughWriter bool) error {
+// await waits for what writes, also those that undo, still do.
+func (p *PutBack) await(ctx context.Context) error {
 	p.drain(ctx)
-	time.Sleep(p.o.Settle)
-	err := p.All(ctx, false)
-	if len(p.Off) == 0 || !throughWriter {
-		return err
+	select {
+	case <-time.After(p.o.Settle):
+		return nil
+	case <-ctx.Done():
+		return stopped(ctx)
 	}
-	err = p.All(ctx, true)
-	p.drain(ctx)
-	time.Sleep(p.o.Settle)
-	return errors.Join(err, p.All(ctx, false))
 }
 
-// Unended is why more may still come: a child of ours was killed and does not end.
+// LookLate compares once more, when what may still come has come. It writes nothing.
+func (p *PutBack) LookLate(ctx context.Context) error {
+	if err := p.await(ctx); err != nil {
+		return err
+	}
+	return p.look()
+}
+
+// Unended is why more may still come: a child of ours was killed and did not end.
 func (p *PutBack) Unended() error {
-	if p.unended.Load() > 0 {
+	if p.unended.Load() {
 		return errUnended
 	}
 	return nil

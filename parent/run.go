@@ -75,7 +75,7 @@ type run struct {
 	devconfs  []string                         // the modes that were tried
 	kept      map[sysctl.Key]string            // host keys that we wrote and could not put back, with why
 	skipped   []report.Skipped                 // what was asked for and not done
-	unended   atomic.Int32                     // children that were killed and are still there: one may be in the middle of a write
+	unended   atomic.Bool                      // a child was killed and did not end: it may be in the middle of a write
 	guarding
 }
 

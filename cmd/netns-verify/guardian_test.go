@@ -281,6 +281,27 @@ func TestRestoreLate(t *testing.T) {
 	noJournal(t)
 }
 
+// What comes only after restore has seen nothing is not put back unasked.
+func TestRestoreAsksLate(t *testing.T) {
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 2)
+	leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3000 })
+	came := make(chan struct{})
+	go func() {
+		defer close(came)
+		time.Sleep(time.Second)
+		_ = sysctl.NewProc(root).Write("net/core/keya", "101")
+	}()
+	status, _, stderr := cli(t, "restore", "--root", root)
+	<-came
+	if status != report.ExitUsage || !strings.Contains(stderr, "put back 1 keys of this host; to agree, add --yes") || !strings.Contains(readTree(t, root), "keya=101\n") {
+		t.Errorf("exit status %d, %s", status, stderr)
+	}
+	if _, err := journal.Read(journalPath()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A sysctl directory that is gone is not a journal that is gone.
 func TestRestoreWithoutRoot(t *testing.T) {
 	testenv.OwnMachine(t)
@@ -304,7 +325,7 @@ func TestRestoreStopped(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
 	root := sharedTree(t, 2)
-	leaveJournal(t, root, nil)
+	leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3_600_000 })
 	setKey(t, root, "net/core/keya", "101")
 	setKey(t, root, "net/core/keyb", "777")
 	ctx, cancel := context.WithCancelCause(context.Background())

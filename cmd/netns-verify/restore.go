@@ -121,28 +121,27 @@ func (r *restoring) run() error {
 		return r.end(err, "")
 	}
 	defer done()
+	if !r.yes && len(p.Off)+len(p.Open) == 0 { // the run may have been killed a moment ago
+		if err := p.LookLate(context.Background()); err != nil {
+			return r.end(err, "")
+		}
+	}
 	r.collect(p)
 	if !r.json {
 		r.show()
 	}
+	needed := len(p.Off)+len(p.Open) > 0
 	switch {
 	case r.dryRun:
 		return r.end(nil, "dry run: nothing was changed")
-	case len(p.Off)+len(p.Open) > 0 && !r.yes:
+	case needed && !r.yes:
 		if err := r.ask(len(p.Off), len(p.Open)); err != nil {
 			return err
 		}
 	}
-	p.Record = func(l journal.Line) error { return journal.Append(r.path, l) }
-	ctx, _, stop := untilSignal(context.Background(), zerolog.Nop(), "")
-	quiet := context.AfterFunc(ctx, func() {
-		_, _ = fmt.Fprintf(r.stderr, "%s: restore: stopping when the writes that are being made again are through\n", name)
-	})
-	err = putBack(ctx, p)
-	quiet()
-	stop()
-	r.tried = true
-	r.collect(p)
+	if needed || r.yes { // without anybody's word for it nothing is written
+		err = r.putBack(p)
+	}
 	if err == nil {
 		err = journal.Remove(r.path)
 	} else {
@@ -155,13 +154,24 @@ func (r *restoring) run() error {
 	return r.end(err, says)
 }
 
+// putBack puts the host back until a signal comes.
+func (r *restoring) putBack(p *parent.PutBack) error {
+	p.Record = func(l journal.Line) error { return journal.Append(r.path, l) }
+	ctx, _, stop := untilSignal(context.Background(), zerolog.Nop(), "")
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		_, _ = fmt.Fprintf(r.stderr, "%s: restore: stopping when the writes that are being made again are through\n", name)
+	})()
+	err := putBack(ctx, p)
+	r.tried = true
+	r.collect(p)
+	return err
+}
+
 // putBack puts back all that is the run's. The error says what could not be.
 func putBack(ctx context.Context, p *parent.PutBack) error {
 	throughWriter, sure := os.Geteuid() != 0, true
 	err := p.All(ctx, throughWriter)
-	if err == nil { // the run may have been killed a moment ago
-		err = p.AllLate(ctx, throughWriter)
-	}
 	if err == nil && len(p.Open) > 0 && ctx.Err() == nil {
 		sure, err = p.LookInto(ctx, throughWriter)
 	}
