@@ -49,7 +49,7 @@ type fakeKernel struct {
 	started  func(Role)
 	outlives int // the how manieth child outlives its end by an hour; 0: none
 	stays    int // the how manieth child ends only when it is killed; 0: none
-	refused  int // the how manieth child is not started; 0: none
+	refused  int // so many children, the first ones, are not started
 }
 
 func newFake(handlers map[sysctl.Key]handler) *fakeKernel {
@@ -85,7 +85,7 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 	n := len(k.children)
 	pid := 1000 + n
 	k.mu.Unlock()
-	if n == k.refused {
+	if n <= k.refused {
 		return nil, syscall.EAGAIN
 	}
 	requests, toChild := io.Pipe()

@@ -70,7 +70,7 @@ func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 	if open := p.Open; len(open) > 0 {
 		var lerr error
 		sure, lerr = p.lookInto(ctx, g.recent, g.earlier)
-		err = errors.Join(err, lerr, p.All(ctx, true))
+		err = errors.Join(lerr, p.All(ctx, true))
 		p.restored(open)
 	}
 	if err != nil {

@@ -383,30 +383,34 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// What could not be put back at once, and then could, is put back.
+// What could not be put back at once, and then could, is put back: also only after somebody
+// else's key was looked into.
 func TestTakeOverTriesAgain(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(dir, "own", "journal")
-		k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
-		k.handlers[written] = handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
-			if opener == k.host {
-				return syscall.EACCES
+	for refused := range 3 {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(dir, "own", "journal")
+			k := newFake(map[sysctl.Key]handler{written: {}, other: {}, latch: {}})
+			k.handlers[written] = handler{write: func(opener, _ *space, key sysctl.Key, v string) error {
+				if opener == k.host {
+					return syscall.EACCES
+				}
+				opener.values[key], k.host.values[key] = v, v
+				return nil
+			}}
+			k.refused = refused
+			g, log := guarded(t, k, path, announcedWrite(written, "11"))
+			k.host.values[written], k.host.values[other] = "11", "77"
+			err := g.putBack(context.Background(), k)
+			if err != nil || k.host.values[written] != "10" || k.host.values[other] != "77" || strings.Contains(log.String(), notPutBack) {
+				t.Errorf("%d children refused: %v, the host is %v: %s", refused, err, k.host.values, log)
 			}
-			opener.values[key], k.host.values[key] = v, v
-			return nil
-		}}
-		k.refused = 1
-		g, log := guarded(t, k, path, announcedWrite(written, "11"))
-		k.host.values[written] = "11"
-		if err := g.putBack(context.Background(), k); err != nil || k.host.values[written] != "10" || strings.Contains(log.String(), notPutBack) {
-			t.Errorf("%v, the host is %v: %s", err, k.host.values, log)
-		}
-		if _, err := os.Lstat(path); err == nil {
-			t.Error("the journal is still there")
-		}
-		synctest.Wait()
-	})
+			if _, err := os.Lstat(path); err == nil {
+				t.Errorf("%d children refused: the journal is still there", refused)
+			}
+			synctest.Wait()
+		})
+	}
 }
 
 // A run that was killed while it only read has its host put back, too.

@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func (p *PutBack) LookInto(ctx context.Context, throughWriter bool) (sure bool, 
 	}
 	open := p.Open
 	sure, err = p.lookInto(ctx, p.announced(true), p.announced(false))
-	err = errors.Join(err, p.All(ctx, throughWriter))
+	err = cmp.Or(err, p.All(ctx, throughWriter))
 	p.restored(open)
 	return sure, err
 }

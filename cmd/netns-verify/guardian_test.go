@@ -262,43 +262,36 @@ func TestRestore(t *testing.T) {
 	noJournal(t)
 }
 
-// A write that was made just before the run was killed has its effect while restore looks.
+// A write that was made just before the run was killed has its effect while restore looks:
+// it is put back, but not unasked.
 func TestRestoreLate(t *testing.T) {
 	testenv.OwnMachine(t)
-	root := sharedTree(t, 2)
-	leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3000 })
-	looked := make(chan struct{})
-	go func() {
-		defer close(looked)
-		time.Sleep(time.Second) // the default would not do
-		_ = sysctl.NewProc(root).Write("net/core/keya", "101")
-	}()
-	status, stdout, stderr := cli(t, "restore", "--root", root, "--yes")
-	<-looked
-	if status != report.ExitClean || !strings.Contains(stdout, "1 keys put back") || !strings.Contains(readTree(t, root), "keya=100\n") {
-		t.Errorf("exit status %d, %s%s", status, stdout, stderr)
-	}
-	noJournal(t)
-}
-
-// What comes only after restore has seen nothing is not put back unasked.
-func TestRestoreAsksLate(t *testing.T) {
-	testenv.OwnMachine(t)
-	root := sharedTree(t, 2)
-	leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3000 })
-	came := make(chan struct{})
-	go func() {
-		defer close(came)
-		time.Sleep(time.Second)
-		_ = sysctl.NewProc(root).Write("net/core/keya", "101")
-	}()
-	status, _, stderr := cli(t, "restore", "--root", root)
-	<-came
-	if status != report.ExitUsage || !strings.Contains(stderr, "put back 1 keys of this host; to agree, add --yes") || !strings.Contains(readTree(t, root), "keya=101\n") {
-		t.Errorf("exit status %d, %s", status, stderr)
-	}
-	if _, err := journal.Read(journalPath()); err != nil {
-		t.Error(err)
+	for name, tt := range map[string]struct {
+		args       []string
+		status     int
+		says, then string
+	}{
+		"agreed": {[]string{"--yes"}, report.ExitClean, "1 keys put back", "keya=100\n"},
+		"nobody": {nil, report.ExitUsage, "put back 1 keys of this host; to agree, add --yes", "keya=101\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := sharedTree(t, 2)
+			leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3000 })
+			came := make(chan struct{})
+			go func() {
+				defer close(came)
+				time.Sleep(time.Second) // the default would not do
+				_ = sysctl.NewProc(root).Write("net/core/keya", "101")
+			}()
+			status, stdout, stderr := cli(t, append([]string{"restore", "--root", root}, tt.args...)...)
+			<-came
+			if status != tt.status || !strings.Contains(stdout+stderr, tt.says) || !strings.Contains(readTree(t, root), tt.then) {
+				t.Errorf("exit status %d, %s%s", status, stdout, stderr)
+			}
+			if _, err := journal.Read(journalPath()); errors.Is(err, fs.ErrNotExist) != (status == report.ExitClean) {
+				t.Errorf("the journal: %v", err)
+			}
+		})
 	}
 }
 
