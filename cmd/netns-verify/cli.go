@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/report"
 )
@@ -21,6 +23,9 @@ func (e ended) Error() string { return fmt.Sprintf("exit status %d", e.status) }
 
 // execute runs one command line and returns the exit status.
 func execute(args []string, stdout, stderr *os.File) int {
+	// A reader of the log or the report that goes away must not end a run that has the
+	// host to put back: the write fails instead, for good.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	root := &cobra.Command{
 		Use:   name,
 		Short: "Find out by measurement which sysctls leak out of a network namespace",
@@ -36,14 +41,20 @@ and incomplete), 128+n ended by signal n.`,
 			return errors.New("no command given")
 		},
 	}
+	root.Version = versionLine()
+	root.SetVersionTemplate("{{.Version}}")
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &printer{to: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	root.AddCommand(runCommand(args, stdout, stderr), restoreCommand(args, stdout, stderr), vmCommand(args, stdout, stderr), versionCommand())
 
 	cmd, err := root.ExecuteC()
 	var e ended
 	switch {
+	case out.err != nil:
+		_, _ = fmt.Fprintf(stderr, "%s: could not write to stdout: %s\n", name, withErrno(out.err))
+		return report.ExitUnverified
 	case err == nil:
 		return report.ExitClean
 	case errors.As(err, &e):

@@ -323,7 +323,7 @@ func TestRestoreStopped(t *testing.T) {
 	setKey(t, root, "net/core/keyb", "777")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(signalled{syscall.SIGTERM})
-	r := &restoring{root: root, path: journalPath(), stdout: os.Stdout, stderr: os.Stderr}
+	r := &restoring{root: root, path: journalPath(), stdout: printer{to: os.Stdout}, stderr: os.Stderr}
 	p, done, err := r.open()
 	if err != nil {
 		t.Fatal(err)

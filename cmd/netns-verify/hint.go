@@ -31,7 +31,13 @@ func hint(err error) string {
 	started := errors.As(err, &path) && path.Op == "fork/exec"
 	var left leftOver
 	var malformed journal.Malformed
+	var report unwritten
 	switch {
+	case errors.As(err, &report):
+		if report.lost != nil {
+			return "make room for it, or write it elsewhere: --output FILE"
+		}
+		return "the report is " + report.kept + " instead"
 	case errors.As(err, &left) && left.err != nil:
 		return "run netns-verify restore there; if that is gone for good, remove the file"
 	case errors.As(err, &left):

@@ -33,5 +33,5 @@ func main() {
 		guest.Main(guest.Config{Build: build(), Entry: child.Entry, DrainEntry: child.DrainEntry, Logger: guestLogger})
 		return
 	}
-	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(execute(os.Args[1:], standardOutput(), os.Stderr))
 }

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 	journalPath = func() string { return os.Getenv(journalVariable) }
 	testscript.Main(testenv.Tidy(m), map[string]func(){
-		"netns-verify": func() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) },
+		"netns-verify": func() { os.Exit(execute(os.Args[1:], standardOutput(), os.Stderr)) },
 	})
 }
 

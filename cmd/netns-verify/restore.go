@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +27,8 @@ import (
 type restoring struct {
 	root                           string
 	yes, dryRun, json, showSecrets bool
-	stdout, stderr                 *os.File
+	stdout                         printer
+	stderr                         *os.File
 	path                           string
 	known                          *journal.Journal
 	tried                          bool // it is over
@@ -68,7 +68,7 @@ const (
 )
 
 func restoreCommand(_ []string, stdout, stderr *os.File) *cobra.Command {
-	r := &restoring{stdout: stdout, stderr: stderr}
+	r := &restoring{stdout: printer{to: stdout}, stderr: stderr}
 	cmd := &cobra.Command{
 		Use:   "restore",
 		Short: "Put back what a run that was killed has left on the host",
@@ -106,7 +106,6 @@ not agreed to, 3 something could not be put back, or the journal is not for here
 
 // run returns a usage error, or how it ended.
 func (r *restoring) run() error {
-	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) // who reads this must not stop it half way
 	r.path = journalPath()
 	r.said = restored{Journal: r.path, Changes: []change{}}
 	p, done, err := r.open()
@@ -285,7 +284,7 @@ func (r *restoring) value(k sysctl.Key, st sysctl.State) string {
 
 // show lists the differences for people.
 func (r *restoring) show() {
-	_, _ = fmt.Fprintf(r.stdout, "%s: a run that was killed (pid %d, started %s)\n", r.path, r.said.PID, r.said.Started.Format("2006-01-02 15:04:05"))
+	_, _ = fmt.Fprintf(&r.stdout, "%s: a run that was killed (pid %d, started %s)\n", r.path, r.said.PID, r.said.Started.Format("2006-01-02 15:04:05"))
 	for _, c := range r.said.Changes {
 		line := fmt.Sprintf("  %-12s  %s: %s, was %s", c.State, report.Show(sysctl.Key(c.Key).Dotted()), c.After, c.Before)
 		if c.had {
@@ -294,7 +293,7 @@ func (r *restoring) show() {
 		if c.Why != "" {
 			line += ": " + c.Why
 		}
-		_, _ = fmt.Fprintln(r.stdout, line)
+		_, _ = fmt.Fprintln(&r.stdout, line)
 	}
 }
 
@@ -318,22 +317,9 @@ func (r *restoring) ask(off, open int) error {
 
 // end says how it went, and gives the exit status.
 func (r *restoring) end(err error, says string) error {
-	if err != nil {
-		r.said.ExitStatus, r.said.Error = report.ExitUnverified, withErrno(err)
-		if sig := (signalled{}); errors.As(err, &sig) {
-			r.said.ExitStatus = report.ExitSignal + int(sig.Signal)
-		}
-	}
-	if r.json {
-		e := json.NewEncoder(r.stdout)
-		e.SetIndent("", "  ")
-		if werr := e.Encode(r.said); werr != nil {
-			err = werr
-		}
-	} else if err == nil {
-		if _, werr := fmt.Fprintln(r.stdout, says); werr != nil {
-			err = fmt.Errorf("%s, but that could not be printed: %w", says, werr)
-		}
+	r.result(err, says)
+	if r.stdout.err != nil {
+		err = r.unprinted(err, says)
 	}
 	if err == nil {
 		return ended{report.ExitClean}
@@ -343,4 +329,38 @@ func (r *restoring) end(err error, says string) error {
 		_, _ = fmt.Fprintf(r.stderr, "%s\n", h)
 	}
 	return ended{max(r.said.ExitStatus, report.ExitUnverified)}
+}
+
+// result prints how it went.
+func (r *restoring) result(err error, says string) {
+	if err != nil {
+		r.said.ExitStatus, r.said.Error = report.ExitUnverified, withErrno(err)
+		if sig := (signalled{}); errors.As(err, &sig) {
+			r.said.ExitStatus = report.ExitSignal + int(sig.Signal)
+		}
+	}
+	if r.json {
+		e := json.NewEncoder(&r.stdout)
+		e.SetIndent("", "  ")
+		_ = e.Encode(r.said) // r.stdout remembers what goes wrong
+	} else if err == nil {
+		_, _ = fmt.Fprintln(&r.stdout, says)
+	}
+}
+
+// unprinted keeps what could not be printed, and is the error of that.
+func (r *restoring) unprinted(err error, says string) error {
+	failed, format := fmt.Errorf("write the result: %w", r.stdout.err), "text"
+	if err == nil {
+		err = fmt.Errorf("%s, but: %w", says, failed)
+	} else {
+		err = fmt.Errorf("%w; and %w", err, failed)
+	}
+	if r.json {
+		r.stdout.all.Reset()
+		r.result(err, says)
+		format = "json"
+	}
+	kept, lost := keep(r.stdout.all.Bytes(), format)
+	return unwritten{err, kept, lost}
 }

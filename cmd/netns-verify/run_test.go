@@ -228,7 +228,7 @@ func TestStdoutGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status != report.ExitUnverified || !strings.Contains(string(text), "write text report") || !strings.Contains(string(text), "(ENOSPC)") {
+	if status != report.ExitUnverified || !strings.Contains(string(text), "write the report: write /dev/full") || !strings.Contains(string(text), "(ENOSPC)") {
 		t.Errorf("exit status %d, log %s", status, text)
 	}
 }

@@ -193,10 +193,12 @@ func (s *session) ending(err, cause error) report.Ending {
 
 // publish writes the report and returns the exit status.
 func (s *session) publish(r *report.Report, out output) int {
-	s.ended(r)
-	if err := s.write(out, func(f render.Format, page render.Options) error { return f.Write(out, r, page) }); err != nil {
-		return s.fail(err)
+	if err := s.write(out, r); err != nil {
+		_ = s.fail(err)
+		s.ended(r)
+		return r.Run.ExitStatus
 	}
+	s.ended(r)
 	if s.screen != nil && !(s.onTerminal() && s.f.format == "text") {
 		_, _ = fmt.Fprint(s.errs.file, render.Verdict(r, s.page(s.errs))) // the report itself is elsewhere
 	}
@@ -205,22 +207,6 @@ func (s *session) publish(r *report.Report, out output) int {
 
 // onTerminal tells that the report goes there.
 func (s *session) onTerminal() bool { return s.out.is && s.f.output == "" }
-
-// write lays out what there is for where it goes, and makes it count.
-func (s *session) write(out output, what func(render.Format, render.Options) error) error {
-	page := s.page(terminal{})
-	if s.onTerminal() {
-		page = s.page(s.out)
-	}
-	format, err := render.Find(s.f.format)
-	if err == nil {
-		err = what(format, page)
-	}
-	if err == nil {
-		err = out.CloseAtomicallyReplace()
-	}
-	return err
-}
 
 // ended is the last event of a run.
 func (s *session) ended(r *report.Report) {

@@ -30,9 +30,6 @@ func untilSignal(parent context.Context, log zerolog.Logger, first string) (ctx 
 			signal.Notify(signals, s)
 		}
 	}
-	// A reader of the log that goes away must not end a run that has the host to
-	// put back, nor change its exit status: the write fails instead, for good.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		for {

@@ -49,10 +49,14 @@ func versionCommand() *cobra.Command {
 		Short: "Print version and commit",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t := tool()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (commit %s, %s, report schema %s)\n",
-				t.Name, t.Version, t.Commit, runtime.Version(), report.SchemaVersion)
+			_, err := fmt.Fprint(cmd.OutOrStdout(), versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what version and --version print.
+func versionLine() string {
+	t := tool()
+	return fmt.Sprintf("%s %s (commit %s, %s, report schema %s)\n", t.Name, t.Version, t.Commit, runtime.Version(), report.SchemaVersion)
 }

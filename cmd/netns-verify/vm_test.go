@@ -61,7 +61,7 @@ func static(t *testing.T, pkg, flags string) string {
 }
 
 func realGuest(t *testing.T) string {
-	return static(t, "../netns-verify", fmt.Sprintf("-X 'main.version=%s' -X 'main.commit=%s'", tool().Version, tool().Commit))
+	return static(t, "../netns-verify", fmt.Sprintf("-E netns_verify_entry -X 'main.version=%s' -X 'main.commit=%s'", tool().Version, tool().Commit))
 }
 
 func faultyGuest(t *testing.T) string {

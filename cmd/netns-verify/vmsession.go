@@ -202,14 +202,17 @@ func (v *vmSession) complainOf(k *kernel.Kernel, err error, console []string) {
 // publishAll writes several reports and returns the worst exit status, which is
 // the highest: ended by a signal, not verified, leak, nothing.
 func (v *vmSession) publishAll(rs []*report.Report, out output) int {
+	err := v.write(out, rs...)
+	if err != nil {
+		_ = v.fail(err)
+	}
 	worst := report.ExitClean
 	for _, r := range rs {
 		v.ended(r)
 		worst = max(worst, r.Run.ExitStatus)
 	}
-	err := v.write(out, func(f render.Format, page render.Options) error { return f.WriteAll(out, rs, page) })
 	if err != nil {
-		return v.fail(err)
+		return worst
 	}
 	if v.screen != nil && !(v.onTerminal() && v.f.format == "text") {
 		_, _ = fmt.Fprint(v.errs.file, render.Table(rs, v.page(v.errs)))

@@ -37,6 +37,12 @@ func (r *Report) Conclude(end Ending) {
 	r.Run.ExitStatus, r.Run.ExitReason = r.exit(end, gaps, refused)
 }
 
+// Unwritten says that the report could not be written where it was to go.
+func (r *Report) Unwritten(why string) {
+	r.Run.ExitStatus = max(r.Run.ExitStatus, ExitUnverified)
+	r.Run.ExitReason = why + "; " + r.Run.ExitReason
+}
+
 func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason string) {
 	lost := r.lost()
 	andLeaks := func(s string) string {
