@@ -8,6 +8,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/report/render"
+	"github.com/netns-verify/netns-verify/parent"
 )
 
 // unwritten is the error of a report that could not be written where it was to go.
@@ -56,6 +57,11 @@ func (s *session) layOut(to terminal, rs []*report.Report) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.f.redact {
+		if rs, err = redacted(rs); err != nil {
+			return nil, err
+		}
+	}
 	var text bytes.Buffer
 	if len(rs) == 1 {
 		err = format.Write(&text, rs[0], s.page(to))
@@ -63,6 +69,28 @@ func (s *session) layOut(to terminal, rs []*report.Report) ([]byte, error) {
 		err = format.WriteAll(&text, rs, s.page(to))
 	}
 	return text.Bytes(), err
+}
+
+// redacted is reports for others than this machine's owner.
+func redacted(rs []*report.Report) ([]*report.Report, error) {
+	var m report.Machine
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("redact the report: %w", err)
+	}
+	m.Hostnames = []string{host}
+	devices, err := parent.HostDevices()
+	if err != nil {
+		return nil, fmt.Errorf("redact the report: %w", err)
+	}
+	for _, d := range devices {
+		m.Devices = append(m.Devices, d.Name)
+	}
+	out := make([]*report.Report, len(rs))
+	for i, r := range rs {
+		out[i] = r.Redacted(m)
+	}
+	return out, nil
 }
 
 // elsewhere writes reports to stdout, if they were to go into a file and stdout takes

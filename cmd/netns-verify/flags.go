@@ -38,7 +38,7 @@ type runFlags struct {
 
 	writeHost, yes bool
 
-	noJournal, restoreFirst, showSecrets bool
+	noJournal, restoreFirst, showSecrets, redact bool
 }
 
 // register adds the flags that all kinds of runs have.
@@ -77,7 +77,10 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.BoolVar(&f.showSecrets, "show-secrets", false, "show values of keys that not everybody may read, in report and log")
 
+	fs.BoolVar(&f.redact, "redact", false, "leave out of the report what identifies the machine: command line, boot id, names, paths, pids")
+
 	cmd.MarkFlagsMutuallyExclusive("json", "format")
+	cmd.MarkFlagsMutuallyExclusive("redact", "show-secrets")
 	cmd.MarkFlagsMutuallyExclusive("writers", "userns")
 	cmd.MarkFlagsMutuallyExclusive("verbose", "quiet")
 }

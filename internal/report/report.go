@@ -40,8 +40,10 @@ type Run struct {
 	// Seed repeats the run's orders with --seed.
 	Seed      uint64   `json:"seed"`
 	Arguments []string `json:"arguments"`
-	Writers   []string `json:"writers"`
-	Thorough  bool     `json:"thorough"`
+	// Redacted tells that what identifies the machine was left out (Redacted).
+	Redacted bool     `json:"redacted,omitempty"`
+	Writers  []string `json:"writers"`
+	Thorough bool     `json:"thorough"`
 	// DryRun tells that the run ended after the plan, by request.
 	DryRun  bool `json:"dry_run"`
 	Passes  int  `json:"passes"`
