@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -251,7 +252,7 @@ func (c *client) replay(ws []write) ([]write, error) {
 		return i <= len(ws) && w.key == ws[i-1].key && w.value == ws[i-1].value
 	})
 	if err == nil && len(done) != len(ws) {
-		err = c.fail("replay", fmt.Errorf("%d of %d writes were answered", len(done), len(ws)))
+		err = c.fail("replay", fmt.Errorf("%s to a request for %d", report.Plural(len(done), "answer"), len(ws)))
 	}
 	return done, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -100,7 +101,7 @@ func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak,
 		l.rounds++
 		l.matched++
 	}
-	l.why = fmt.Sprintf("came with each of %d writes, each %s, and with none of %d rounds without one", l.rounds, wayOf(cause), l.shams)
+	l.why = fmt.Sprintf("came with each of %s, each %s, and with none of %s without one", report.Plural(l.rounds, "write"), wayOf(cause), report.Plural(l.shams, "round"))
 	return l, nil
 }
 

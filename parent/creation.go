@@ -196,7 +196,7 @@ func (c *client) look(keys []sysctl.Key) (sysctl.Snapshot, error) {
 	}
 	s, err := c.entries("look", protocol.Request{Look: m})
 	if err == nil && len(s) != len(keys) {
-		err = c.fail("look", fmt.Errorf("%d of %d keys were answered", len(s), len(keys)))
+		err = c.fail("look", fmt.Errorf("%s to a request for %d", report.Plural(len(s), "answer"), len(keys)))
 	}
 	return s, err
 }

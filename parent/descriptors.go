@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -237,7 +238,7 @@ func (d *descriptorPass) gone(ctx context.Context, ws []write) error {
 		}
 	}
 	if n := len(d.alive); n > 0 {
-		d.warn("descriptors of a network namespace that is gone can still be used: %s", fmt.Sprintf("%d keys, such as %s", n, d.alive[0]))
+		d.warn("descriptors of a network namespace that is gone can still be used: %s", report.Plural(n, "key")+", such as "+string(d.alive[0]))
 	}
 	return nil
 }

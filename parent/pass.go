@@ -2,9 +2,9 @@ package parent
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -227,7 +227,7 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 	for _, e := range effects {
 		p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("effect")
 	}
-	p.progress(0, 0, fmt.Sprintf("attributing %d effects", len(effects)))
+	p.progress(0, 0, "attributing "+report.Plural(len(effects), "effect"))
 	p.open = effects
 	if err := p.attribute(ctx, effects, ws); err != nil {
 		return err

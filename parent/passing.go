@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -75,7 +76,7 @@ func (c *client) pass(keys []sysctl.Key) (all []passed, err error) {
 			return nil
 		})
 		if err == nil && got != len(some) {
-			err = c.fail("pass", fmt.Errorf("%d of %d keys were answered", got, len(some)))
+			err = c.fail("pass", fmt.Errorf("%s to a request for %d", report.Plural(got, "answer"), len(some)))
 		}
 		if err != nil {
 			closeAll(all)

@@ -80,7 +80,7 @@ func (r *run) causeOfRead(ctx context.Context, e effect, all []write) (*leak, er
 			return nil, err
 		}
 	}
-	l.why = fmt.Sprintf("came each of %d times that a fresh namespace read it, and with none of %d that did not", l.rounds, l.shams)
+	l.why = fmt.Sprintf("came each of %s that a fresh namespace read it, and with none of %d that did not", report.Plural(l.rounds, "time"), l.shams)
 	return l, nil
 }
 

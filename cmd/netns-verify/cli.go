@@ -33,7 +33,7 @@ func execute(args []string, stdout, stderr *os.File) int {
 else notices (the host, a sibling namespace, namespaces made afterwards), proves
 what caused it, and puts the host back as it was.
 
-Exit status: 0 nothing leaked, 1 leak, 2 usage, 3 could not verify (or --strict
+Exit status: 0 no leaks found, 1 leak, 2 usage, 3 could not verify (or --strict
 and incomplete), 128+n ended by signal n.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

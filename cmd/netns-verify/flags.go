@@ -79,15 +79,16 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.BoolVar(&f.redact, "redact", false, "leave out of the report what identifies the machine: command line, boot id, names, paths, pids")
 
-	cmd.MarkFlagsMutuallyExclusive("json", "format")
-	cmd.MarkFlagsMutuallyExclusive("redact", "show-secrets")
-	cmd.MarkFlagsMutuallyExclusive("writers", "userns")
-	cmd.MarkFlagsMutuallyExclusive("verbose", "quiet")
 }
 
 // check finds what is wrong with the flags taken together, and fills in what
 // depends on others.
 func (f *runFlags) check() error {
+	for _, pair := range [][2]string{{"json", "format"}, {"writers", "userns"}, {"verbose", "quiet"}, {"redact", "show-secrets"}} {
+		if f.given(pair[0]) && f.given(pair[1]) {
+			return fmt.Errorf("--%s and --%s cannot be used together", pair[0], pair[1])
+		}
+	}
 	if f.json {
 		f.format = "json"
 	}

@@ -271,8 +271,8 @@ func TestRestoreLate(t *testing.T) {
 		status     int
 		says, then string
 	}{
-		"agreed": {[]string{"--yes"}, report.ExitClean, "1 keys put back", "keya=100\n"},
-		"nobody": {nil, report.ExitUsage, "put back 1 keys of this host; to agree, add --yes", "keya=101\n"},
+		"agreed": {[]string{"--yes"}, report.ExitClean, "1 key put back", "keya=100\n"},
+		"nobody": {nil, report.ExitUsage, "put back 1 key of this host; to agree, add --yes", "keya=101\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sharedTree(t, 2)

@@ -146,9 +146,9 @@ func (r *restoring) run() error {
 	} else {
 		err = fmt.Errorf("%w; %s stays", err, r.path)
 	}
-	says := fmt.Sprintf("%d keys put back; nothing that is known to be of that run is left on the host", len(p.Restored))
+	says := report.Plural(len(p.Restored), "key") + " put back; nothing that is known to be of that run is left on the host"
 	if n := len(p.Open) + len(p.Left); n > 0 {
-		says += fmt.Sprintf(", and %d other keys that are not as they were found are left alone", n)
+		says += "; left alone, although not as found: " + report.Plural(n, "other key")
 	}
 	return r.end(err, says)
 }
@@ -180,12 +180,12 @@ func putBack(ctx context.Context, p *parent.PutBack) error {
 	case p.Unended() != nil:
 		return p.Unended()
 	case len(p.Off) > 0:
-		return fmt.Errorf("%d of %d keys could not be put back: %s: %s", len(p.Off), len(p.Off)+len(p.Restored), report.Show(p.Off[0].Key.Dotted()), p.Why(p.Off[0]))
+		return fmt.Errorf("%d of %s could not be put back: %s: %s", len(p.Off), report.Plural(len(p.Off)+len(p.Restored), "key"), report.Show(p.Off[0].Key.Dotted()), p.Why(p.Off[0]))
 	case ctx.Err() != nil && len(p.Open) > 0:
-		return fmt.Errorf("put the host back: stopped before it was known whose doing %d changes are: %w", len(p.Open), context.Cause(ctx))
+		return fmt.Errorf("put the host back: stopped before it was known who made %s: %w", report.Plural(len(p.Open), "change"), context.Cause(ctx))
 	case !sure && len(p.Open) > 0:
-		return fmt.Errorf("%d keys are not as they were found, and others are writing sysctls now, so that nobody can tell whose doing that is (%s): try again when they do not",
-			len(p.Open), report.Show(p.Open[0].Key.Dotted()))
+		return fmt.Errorf("others are writing sysctls now, so that nobody can tell who changed %s (%s): try again when they do not",
+			report.Plural(len(p.Open), "key"), report.Show(p.Open[0].Key.Dotted()))
 	}
 	return nil
 }
@@ -299,9 +299,9 @@ func (r *restoring) show() {
 
 // ask asks whoever is there; without anybody, that is a wrong command line.
 func (r *restoring) ask(off, open int) error {
-	what := fmt.Sprintf("put back %d keys of this host", off)
+	what := "put back " + report.Plural(off, "key") + " of this host"
 	if open > 0 {
-		what += fmt.Sprintf(", and see whose doing %d others are, by making the run's writes once more in a fresh namespace", open)
+		what += ", and see who changed " + report.Plural(open, "other key") + ", by making the run's writes once more in a fresh namespace"
 	}
 	if !isTerminal(os.Stdin) || !isTerminal(r.stderr) {
 		return fmt.Errorf("restore would %s; to agree, add --yes", what)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/parent"
 )
 
@@ -143,13 +144,10 @@ func bar(done, total int) string {
 }
 
 func leaksSoFar(n int) string {
-	switch n {
-	case 0:
+	if n == 0 {
 		return "no leak"
-	case 1:
-		return "1 leak"
 	}
-	return fmt.Sprintf("%d leaks", n)
+	return report.Plural(n, "leak")
 }
 
 // doing is what a phase is about, unless the run says something more precise.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -46,7 +47,7 @@ func (f *runFlags) agreed(stdin io.Reader, stderr *os.File) error {
 
 // ask says what is going to be written, and asks whoever is there.
 func (f *runFlags) ask(keys []sysctl.Key, anybody bool, in io.Reader, out io.Writer) error {
-	what := fmt.Sprintf("--write-host writes up to %d keys of this host (those that a fresh namespace has, too), and puts them back: %s", len(keys), f.named(keys))
+	what := fmt.Sprintf("--write-host writes up to %s of this host (those that a fresh namespace has, too), and puts them back: %s", report.Plural(len(keys), "key"), f.named(keys))
 	if !anybody {
 		return fmt.Errorf("%s; to agree, add --yes", what)
 	}

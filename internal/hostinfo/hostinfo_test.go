@@ -67,6 +67,39 @@ func TestOthers(t *testing.T) {
 	if n, unseen := others(tree(t, files)); n != 2 || unseen != "" {
 		t.Errorf("got %d, %q; want 2 and nothing unseen", n, unseen)
 	}
+	// Where its namespace must not be looked at, a process is named, unless it is ours.
+	addProcess := func(pid string) {
+		files["proc/"+pid+"/comm"] = "no\x1bvel\n"
+		files["proc/"+pid+"/ns/net"] = "->net:[1]"
+	}
+	hide := func(root string, pids ...string) string {
+		for _, pid := range pids {
+			dir := filepath.Join(root, "proc", pid, "ns")
+			if err := os.Chmod(dir, 0); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) // or it could not be removed
+		}
+		return root
+	}
+	addProcess("8")
+	addProcess("9")
+	files["proc/8/cmdline"] = "netns-verify-guardian\x00auto\x00"
+	if os.Geteuid() != 0 {
+		if _, unseen := others(hide(tree(t, files), "8")); unseen != "" {
+			t.Errorf("our own helper: %q", unseen)
+		}
+		if _, unseen := others(hide(tree(t, files), "8", "9")); unseen != `that of process 9 ("no\x1bvel") cannot be read` {
+			t.Errorf("one: %q", unseen)
+		}
+		files["proc/8/cmdline"] = "nginx"
+		if _, unseen := others(hide(tree(t, files), "8", "9")); unseen != `those of 2 running processes cannot be read, such as process 8 ("no\x1bvel")` {
+			t.Errorf("two: %q", unseen)
+		}
+	}
+	for _, pid := range []string{"8", "9"} {
+		delete(files, "proc/"+pid+"/ns/net")
+	}
 	files["proc/self/ns/pid"] = "->pid:[4026532288]"
 	if n, unseen := others(tree(t, files)); n != 2 || unseen == "" {
 		t.Errorf("got %d, %q; in a PID namespace not everything is seen", n, unseen)

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/report"
 )
 
 // The inodes that the initial namespaces have on every machine: the PID
@@ -45,12 +48,21 @@ func own(root string) string {
 	return name
 }
 
+// ourHelpers begins the names of our own processes, such as a guardian: they have no
+// network namespaces that a run would not know of.
+const ourHelpers = "netns-verify-"
+
+// process names a process: "process 812 (sshd)".
+func process(root, pid string) string {
+	return "process " + pid + " (" + report.Show(text(root, "proc/"+pid+"/comm")).String() + ")"
+}
+
 // others counts the network namespaces that a process is in or that are mounted
 // (ip-netns(8)), apart from ours. unseen says why there may be more.
 func others(root string) (n int, unseen string) {
 	proc := filepath.Join(root, "proc")
 	found := map[string]bool{}
-	hidden := 0
+	var hidden []string
 	entries, err := os.ReadDir(proc)
 	if err != nil {
 		return 0, err.Error()
@@ -64,7 +76,7 @@ func others(root string) (n int, unseen string) {
 		case err == nil:
 			found[name] = true
 		case os.IsPermission(err):
-			hidden++
+			hidden = append(hidden, e.Name())
 		}
 	}
 	for line := range strings.Lines(text(root, "proc/self/mountinfo")) {
@@ -74,11 +86,15 @@ func others(root string) (n int, unseen string) {
 		}
 	}
 	delete(found, own(root))
-	if hidden == 1 {
-		return len(found), "that of one running process cannot be read"
-	}
-	if hidden > 1 {
-		return len(found), fmt.Sprintf("those of %d running processes cannot be read", hidden)
+	hidden = slices.DeleteFunc(hidden, func(pid string) bool {
+		argv0, _, _ := strings.Cut(text(root, "proc/"+pid+"/cmdline"), "\x00")
+		return strings.HasPrefix(argv0, ourHelpers)
+	})
+	switch n := len(hidden); {
+	case n == 1:
+		return len(found), "that of " + process(root, hidden[0]) + " cannot be read"
+	case n > 1:
+		return len(found), fmt.Sprintf("those of %d running processes cannot be read, such as %s", n, process(root, hidden[0]))
 	}
 	if pid, err := os.Readlink(filepath.Join(proc, "self/ns/pid")); err != nil || pid != initialPID {
 		return len(found), "processes outside of this PID namespace cannot be seen"

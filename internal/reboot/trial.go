@@ -55,7 +55,7 @@ func (t *trial) conclude() bool {
 	ev.Rounds, ev.Shams = t.rounds, t.shams
 	if len(proved) == 0 {
 		ev.Matched = t.with[0]
-		ev.Why = fmt.Sprintf("in other boots it came with %d of %d writes, and in %d of %d without one", t.with[0], t.rounds, t.without[0], t.shams)
+		ev.Why = fmt.Sprintf("in other boots it came with %d of %s, and in %d of %d without one", t.with[0], report.Plural(t.rounds, "write"), t.without[0], t.shams)
 		return false
 	}
 	ev.Matched, ev.Candidates = t.rounds, nil

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 // The exit statuses, the same in every format. A run that was ended by signal n
@@ -47,14 +49,14 @@ func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason st
 	lost := r.lost()
 	andLeaks := func(s string) string {
 		if n := len(r.Leaks); n > 0 {
-			s += "; " + plural(n, "leak")
+			s += "; " + Plural(n, "leak")
 		}
 		return s
 	}
 	andLost := func(s string) string {
 		s = andLeaks(s)
 		if lost > 0 {
-			s += "; host not restored: " + plural(lost, "key")
+			s += "; host not restored: " + Plural(lost, "key")
 		}
 		return s
 	}
@@ -64,17 +66,17 @@ func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason st
 	case end.Err != nil:
 		return ExitUnverified, andLost(end.Err.Error())
 	case lost > 0:
-		return ExitUnverified, andLeaks("host not restored: " + plural(lost, "key"))
+		return ExitUnverified, andLeaks("host not restored: " + Plural(lost, "key"))
 	case r.Run.DryRun:
 		return ExitClean, "dry run: nothing was written"
 	case end.Strict && len(refused) > 0:
 		return ExitUnverified, andLeaks("incomplete (--strict): " + strings.Join(refused, ", "))
 	case len(r.Leaks) > 0:
-		return ExitLeak, plural(len(r.Leaks), "leak")
+		return ExitLeak, Plural(len(r.Leaks), "leak")
 	case len(gaps) > 0:
-		return ExitClean, "nothing leaked; left open: " + strings.Join(gaps, ", ")
+		return ExitClean, "no leaks found, but " + strings.Join(gaps, ", ")
 	}
-	return ExitClean, "nothing leaked"
+	return ExitClean, "no leaks found"
 }
 
 // markOneWay marks what a one-way leak left on the host: that is the leak itself.
@@ -103,53 +105,69 @@ func (r *Report) lost() (n int) {
 	return n
 }
 
-// gaps lists what the run leaves open, and what of that --strict does not accept.
+// gaps lists what the run leaves open, and what of that --strict does not accept, by name.
 func (r *Report) gaps(end Ending) (all, refused []string) {
-	add := func(n, accepted int, what string) {
+	add := func(n int, names []string, what, could string) {
 		if n > 0 {
-			all = append(all, plural(n, what))
+			all = append(all, Plural(n, what)+" could not be "+could)
 		}
-		if n > accepted {
-			refused = append(refused, plural(n-accepted, what))
+		if len(names) > 0 {
+			refused = append(refused, Plural(len(names), what)+" could not be "+could+" ("+some(names)+")")
 		}
 	}
-	untested, accepted, unresolved := 0, 0, 0
+	untested := 0
+	var unaccepted, unresolved, unconfirmed, lost, skipped []string
 	for _, k := range r.Keys {
 		if k.Verdict != VerdictUntested {
 			continue
 		}
 		untested++
-		if k.explained() || end.AllowUntested != nil && end.AllowUntested(k.Key) {
-			accepted++
+		if !k.explained() && (end.AllowUntested == nil || !end.AllowUntested(k.Key)) {
+			unaccepted = append(unaccepted, forPeople(k.Key)+": "+string(k.UntestedReason))
 		}
 	}
 	for _, l := range r.Leaks {
 		if l.Evidence.Status == StatusUnresolved {
-			unresolved++
+			unresolved = append(unresolved, forPeople(l.firstCause()))
 		}
 	}
-	add(untested, accepted, "untested key")
-	add(unresolved, 0, "unresolved leak")
-	add(len(r.Unconfirmed), 0, "unconfirmed change")
-	add(r.lost(), 0, "unrestored key")
-	if r.Run.ReplaysExhausted {
-		add(1, 0, "used-up budget of replays")
+	for _, e := range r.Unconfirmed {
+		unconfirmed = append(unconfirmed, forPeople(e.Key))
 	}
-	add(len(r.Run.Skipped), 0, "skipped phase")
+	for _, n := range r.Run.NotRestored {
+		if !n.OneWay {
+			lost = append(lost, forPeople(n.Key))
+		}
+	}
+	for _, s := range r.Run.Skipped {
+		skipped = append(skipped, s.Phase)
+	}
+	add(untested, unaccepted, "key", "tested")
+	add(len(unresolved), unresolved, "leak", "narrowed down")
+	add(len(unconfirmed), unconfirmed, "change", "explained")
+	add(len(lost), lost, "key", "put back")
+	add(len(skipped), skipped, "phase", "done")
+	open := func(what string) { all, refused = append(all, what), append(refused, what) }
+	if r.Run.ReplaysExhausted {
+		open("the budget of replays was used up")
+	}
 	if end.Err != nil || r.Run.DryRun || len(r.Keys) == 0 {
-		all = append(all, "not everything was tried")
-		refused = append(refused, "not everything was tried")
+		open("not everything was tried")
 	}
 	return all, refused
 }
 
+// some names the first few.
+func some(names []string) string {
+	const few = 3
+	if n := len(names) - few; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), n)
+	}
+	return strings.Join(names, ", ")
+}
+
+func forPeople(key string) string { return Show(sysctl.Key(key).Dotted()).String() }
+
 // explained tells that the kernel allows no effective write to the key, for a
 // reason that the built-in notes name.
 func (k Key) explained() bool { return k.UntestedReason == ReasonRefused && k.Note != "" }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

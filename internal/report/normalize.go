@@ -21,6 +21,9 @@ func (r *Report) Normalize() {
 	if r.Counts.Verdicts == nil {
 		r.Counts.Verdicts = map[Verdict]int{}
 	}
+	for _, v := range Verdicts() {
+		r.Counts.Verdicts[v] += 0 // readers find them all
+	}
 	by(&r.Run.NotRestored, func(n NotRestored) string { return n.Key })
 	by(&r.Leaks, Leak.firstCause)
 	by(&r.Unconfirmed, func(e Effect) string { return e.Key })

@@ -155,6 +155,11 @@ const (
 	VerdictHostOnly  Verdict = "host-only"
 )
 
+// Verdicts lists them, worst first.
+func Verdicts() []Verdict {
+	return []Verdict{VerdictLeak, VerdictUntested, VerdictIsolated, VerdictWriteOnly, VerdictReadOnly, VerdictHostOnly}
+}
+
 // Reason is why a key is untested.
 type Reason string
 

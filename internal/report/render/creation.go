@@ -26,8 +26,8 @@ func (p *page) creations(c report.Counts) {
 	}
 }
 
-// creation is where a key has its value from: "inherited from the host (0, 1),
-// default (2)"; the numbers are devconf_inherit_init_net's.
+// creation is where a key has its value from: "inherited from the host
+// (devconf_inherit_init_net = 0, 1), default (devconf_inherit_init_net = 2)".
 func creation(k report.Key) string {
 	var order []string
 	modes := map[string][]string{}
@@ -54,7 +54,7 @@ func creation(k report.Key) string {
 	}
 	for i, s := range order {
 		if list := strings.Join(modes[s], ", "); list != report.AnyDevconf {
-			order[i] = s + " (" + list + ")"
+			order[i] = s + " (devconf_inherit_init_net = " + list + ")"
 		}
 	}
 	return strings.Join(order, ", ")

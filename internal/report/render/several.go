@@ -59,10 +59,10 @@ func (p *page) byVerdict(rs []*report.Report) {
 				n[k.Verdict]++
 			}
 		}
-		return counts(n, worstFirst())
+		return counts(n, report.Verdicts())
 	}
 	p.section(p.strong, "KEYS", "by what became of them")
-	t := newTable(p, "kernel\twriter", worstFirst())
+	t := newTable(p, "kernel\twriter", report.Verdicts())
 	for _, r := range rs {
 		for _, w := range r.Run.Writers {
 			t.row(r.Host.KernelRelease+"\t"+w, count(r, w))

@@ -7,15 +7,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
-// worstFirst is the order in which they are counted up.
-func worstFirst() []report.Verdict {
-	return []report.Verdict{
-		report.VerdictLeak, report.VerdictUntested, report.VerdictIsolated,
-		report.VerdictWriteOnly, report.VerdictReadOnly, report.VerdictHostOnly,
-	}
-}
-
-func (p *page) summary(r *report.Report) {
+func (p *page) summary(r *report.Report, o Options) {
 	p.section(p.strong, "SUMMARY", fmt.Sprintf("Linux %s %s, seed %d", r.Host.KernelRelease, r.Host.Machine, r.Run.Seed))
 	if r.VM != nil {
 		p.field("machine", machine(r))
@@ -27,7 +19,7 @@ func (p *page) summary(r *report.Report) {
 	if len(r.Run.Observe) > 1 {
 		p.field("watched", plural(c.Watched, "place")+" of the host: "+strings.Join(r.Run.Observe, ", "))
 	}
-	if s := guarded(r.Keys); s != "" {
+	if s := guarded(r.Keys, o); s != "" {
 		p.field("userns", s)
 	}
 	keys := fmt.Sprintf("%d on the host, %d in a fresh namespace, %d writable there", c.HostKeys, c.ChildKeys, c.Writable)
@@ -57,7 +49,7 @@ func (p *page) summary(r *report.Report) {
 
 func (p *page) verdicts(c report.Counts) {
 	var parts []string
-	for _, v := range worstFirst() {
+	for _, v := range report.Verdicts() {
 		if n := c.Verdicts[v]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v))
 		}
@@ -137,13 +129,13 @@ func (p *page) verdict(r *report.Report) {
 	case run.ExitStatus == report.ExitUnverified:
 		p.lines(p.bad("NOT VERIFIED")+": ", 14, 2, text)
 	case len(r.Leaks) > 0:
-		p.lines(p.bad("LEAK")+": ", 6, 2, fmt.Sprintf("%s out of a network namespace; %d of %d writable keys tested (exit status %d)",
-			plural(len(r.Leaks), "leak"), c.Perturbed, c.Writable, run.ExitStatus))
+		p.lines(p.bad("LEAK")+": ", 6, 2, fmt.Sprintf("%s out of a network namespace; %d of %s tested (exit status %d)",
+			plural(len(r.Leaks), "leak"), c.Perturbed, plural(c.Writable, "writable key"), run.ExitStatus))
 	case run.DryRun:
 		p.lines(p.strong("DRY RUN")+": ", 9, 2, fmt.Sprintf("nothing was written; %s would be (exit status %d)", plural(planned(r.Plan), "key"), run.ExitStatus))
 	case !run.Complete:
 		p.lines(p.doubt("INCOMPLETE")+": ", 12, 2, text)
 	default:
-		p.lines(p.good("ISOLATED")+": ", 10, 2, fmt.Sprintf("nothing leaked from any of %d writable keys (exit status %d)", c.Writable, run.ExitStatus))
+		p.lines(p.good("ISOLATED")+": ", 10, 2, fmt.Sprintf("no leaks found in %s (exit status %d)", plural(c.Writable, "writable key"), run.ExitStatus))
 	}
 }

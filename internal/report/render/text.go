@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -31,7 +32,7 @@ func Text(w io.Writer, r *report.Report, o Options) error {
 			p.keys(r, o)
 		}
 		p.plan(r, o)
-		p.summary(r)
+		p.summary(r, o)
 		p.next(r, o)
 	}
 	if p.Len() > 0 {
@@ -304,19 +305,20 @@ func (p *page) planOf(writer string, plan []report.Planned, oneOfSeveral bool, o
 		head = writer + ": " + head
 	}
 	p.section(p.strong, "PLAN", head)
+	p.lines("  batch  ", 9, 11, "key: values, in the order in which they are tried")
 	for _, k := range plan {
 		values := k.Candidates
 		if len(values) > shown && !o.Verbose {
 			values = append(slices.Clone(values[:shown]), "...")
 		}
-		s := dotted(k.Key) + ": " + strings.Join(values, " | ")
+		s, batch := dotted(k.Key)+": "+strings.Join(values, " | "), strconv.Itoa(k.Batch)
 		switch {
 		case k.Batch == 0:
-			s = dotted(k.Key) + ": not written: " + k.Why
+			s, batch = dotted(k.Key)+": not written: "+k.Why, "-"
 		case k.Why != "":
 			s += " (" + k.Why + ")"
 		}
-		p.lines(fmt.Sprintf("  %3d  ", k.Batch), 7, 9, s)
+		p.lines(fmt.Sprintf("  %5s  ", batch), 9, 11, s)
 	}
 }
 

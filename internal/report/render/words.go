@@ -13,15 +13,7 @@ import (
 // longValue is the length in bytes above which a value is cut in the middle.
 const longValue = 72
 
-func plural(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case strings.HasSuffix(what, "s"), strings.HasSuffix(what, "ch"):
-		return fmt.Sprintf("%d %ses", n, what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
+func plural(n int, what string) string { return report.Plural(n, what) }
 
 // dotted is the form of a key for people.
 func dotted(key string) string { return sysctl.Key(key).Dotted() }
