@@ -67,16 +67,39 @@ func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason st
 		return ExitUnverified, andLost(end.Err.Error())
 	case lost > 0:
 		return ExitUnverified, andLeaks("host not restored: " + Plural(lost, "key"))
+	case len(r.Keys)+len(r.Plan) == 0:
+		return ExitUnverified, "there is no key to test"
 	case r.Run.DryRun:
 		return ExitClean, "dry run: nothing was written"
 	case end.Strict && len(refused) > 0:
 		return ExitUnverified, andLeaks("incomplete (--strict): " + strings.Join(refused, ", "))
+	case r.nothingTested() > 0:
+		return ExitUnverified, "nothing was tested: none of " + Plural(r.nothingTested(), "writable key") + " took a value"
 	case len(r.Leaks) > 0:
 		return ExitLeak, Plural(len(r.Leaks), "leak")
 	case len(gaps) > 0:
 		return ExitClean, "no leaks found, but " + strings.Join(gaps, ", ")
 	}
 	return ExitClean, "no leaks found"
+}
+
+// nothingTested counts the untested keys that were asked for, where no write to any key
+// showed anything.
+func (r *Report) nothingTested() (n int) {
+	if r.Counts.Perturbed > 0 || len(r.Leaks) > 0 {
+		return 0
+	}
+	for _, k := range r.Keys {
+		switch k.Verdict {
+		case VerdictLeak, VerdictIsolated, VerdictWriteOnly:
+			return 0
+		case VerdictUntested:
+			if k.UntestedReason != ReasonExcluded {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // markOneWay marks what a one-way leak left on the host: that is the leak itself.

@@ -13,6 +13,9 @@ func TestConclude(t *testing.T) {
 		explained  = Key{Key: "net/c", Verdict: VerdictUntested, UntestedReason: ReasonRefused, Note: "the kernel has one value only"}
 		refused    = Key{Key: "net/d", Verdict: VerdictUntested, UntestedReason: ReasonRefused}
 		excluded   = Key{Key: "net/e", Verdict: VerdictUntested, UntestedReason: ReasonExcluded, Note: "a note alone does not excuse"}
+		readOnly   = Key{Key: "net/r", Verdict: VerdictReadOnly}
+		hostOnly   = Key{Key: "net/h", Verdict: VerdictHostOnly}
+		writeOnly  = Key{Key: "net/o", Verdict: VerdictWriteOnly}
 		leak       = Leak{Evidence: Evidence{Status: StatusConfirmed}, Effects: []Effect{{Observer: ObserverHost, Key: "net/l"}}}
 		oneWay     = Leak{Evidence: Evidence{Status: StatusOneWay}, Effects: []Effect{{Observer: ObserverHost, Key: "net/w"}}}
 		elsewhere  = Leak{Evidence: Evidence{Status: StatusOneWay}, Effects: []Effect{{Observer: ObserverSibling, Key: "net/w"}}}
@@ -31,6 +34,7 @@ func TestConclude(t *testing.T) {
 		unconfirmed []Effect
 		lost        []NotRestored
 		dryRun      bool
+		perturbed   int
 		end         Ending
 		complete    bool
 		status      int
@@ -38,17 +42,24 @@ func TestConclude(t *testing.T) {
 	}{
 		{name: "clean", keys: []Key{isolated}, complete: true, reason: "no leaks found"},
 		{name: "clean and strict", keys: []Key{isolated}, end: Ending{Strict: true}, complete: true, reason: "no leaks found"},
-		{name: "no key at all", reason: "no leaks found, but not everything was tried"},
-		{name: "no key at all, strict", end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): not everything was tried"},
 		{name: "untested", keys: []Key{isolated, latched}, reason: "no leaks found, but 1 key could not be tested"},
 		{name: "untested, strict", keys: []Key{isolated, latched}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.b: latched)"},
-		{name: "untested, strict, allowed", keys: []Key{latched}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, reason: "no leaks found, but 1 key could not be tested"},
-		{name: "one allowed, one not", keys: []Key{latched, refused}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.d: refused)"},
+		{name: "untested, strict, allowed", keys: []Key{isolated, latched}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, reason: "no leaks found, but 1 key could not be tested"},
+		{name: "one allowed, one not", keys: []Key{isolated, latched, refused}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.d: refused)"},
 		{name: "many, strict", keys: []Key{latched, refused, excluded, latched, latched}, end: Ending{Strict: true}, status: 3,
 			reason: "incomplete (--strict): 5 keys could not be tested (net.b: latched, net.d: refused, net.e: excluded and 2 more)"},
-		{name: "refused with a note, strict", keys: []Key{explained}, end: Ending{Strict: true}, reason: "no leaks found, but 1 key could not be tested"},
-		{name: "refused without a note, strict", keys: []Key{refused}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.d: refused)"},
+		{name: "refused with a note, strict", keys: []Key{isolated, explained}, end: Ending{Strict: true}, reason: "no leaks found, but 1 key could not be tested"},
+		{name: "refused without a note, strict", keys: []Key{isolated, refused}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.d: refused)"},
 		{name: "excluded with a note, strict", keys: []Key{excluded}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.e: excluded)"},
+		{name: "no key at all", status: 3, reason: "there is no key to test"},
+		{name: "no key at all, dry run", dryRun: true, status: 3, reason: "there is no key to test"},
+		{name: "nothing took effect", keys: []Key{latched, explained, excluded, readOnly, hostOnly}, status: 3, reason: "nothing was tested: none of 2 writable keys took a value"},
+		{name: "nothing took effect, strict, allowed", keys: []Key{latched}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, status: 3, reason: "nothing was tested: none of 1 writable key took a value"},
+		{name: "nothing proven, though something took effect", keys: []Key{latched}, perturbed: 1, reason: "no leaks found, but 1 key could not be tested"},
+		{name: "a rejected write leaks", keys: []Key{refused}, leaks: []Leak{leak}, status: 1, reason: "1 leak"},
+		{name: "write-only", keys: []Key{writeOnly, latched}, reason: "no leaks found, but 1 key could not be tested"},
+		{name: "read-only", keys: []Key{readOnly}, end: Ending{Strict: true}, complete: true, reason: "no leaks found"},
+		{name: "host-only", keys: []Key{hostOnly}, end: Ending{Strict: true}, complete: true, reason: "no leaks found"},
 		{name: "leak", keys: []Key{isolated}, leaks: []Leak{leak}, complete: true, status: 1, reason: "1 leak"},
 		{name: "leaks, incomplete", keys: []Key{latched}, leaks: []Leak{leak, leak}, status: 1, reason: "2 leaks"},
 		{name: "leak, incomplete, strict", keys: []Key{latched}, leaks: []Leak{leak}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.b: latched); 1 leak"},
@@ -65,7 +76,7 @@ func TestConclude(t *testing.T) {
 		{name: "dry run, strict", keys: []Key{isolated}, dryRun: true, end: Ending{Strict: true}, reason: "dry run: nothing was written"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := Report{Keys: tt.keys, Leaks: tt.leaks, Unconfirmed: tt.unconfirmed, Run: Run{NotRestored: tt.lost, DryRun: tt.dryRun}}
+			r := Report{Keys: tt.keys, Leaks: tt.leaks, Unconfirmed: tt.unconfirmed, Counts: Counts{Perturbed: tt.perturbed}, Run: Run{NotRestored: tt.lost, DryRun: tt.dryRun}}
 			for range 2 { // a second call changes nothing
 				r.Conclude(tt.end)
 				if r.Run.Complete != tt.complete || r.Run.ExitStatus != tt.status || r.Run.ExitReason != tt.reason {
