@@ -46,9 +46,10 @@ func run(build string, log *zerolog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("find own network namespace: %w", err)
 	}
+	userns, _ := inode("/proc/self/ns/user") // there is none in a kernel without user namespaces
 	requests := os.NewFile(fdRequests, "requests")
 	replies := os.NewFile(fdReplies, "replies")
-	hello := protocol.Hello{Version: protocol.Version, Build: build, PID: os.Getpid(), NetNS: netns}
+	hello := protocol.Hello{Version: protocol.Version, Build: build, PID: os.Getpid(), NetNS: netns, UserNS: userns}
 	log.Debug().Uint64("netns", netns).Msg("child started")
 	proc := sysctl.NewProc(os.Args[2])
 	var tree sysctl.Tree = proc
@@ -64,10 +65,12 @@ func run(build string, log *zerolog.Logger) error {
 }
 
 // NetNS is the inode of the calling process's network namespace (namespaces(7)).
-func NetNS() (uint64, error) {
+func NetNS() (uint64, error) { return inode("/proc/self/ns/net") }
+
+func inode(path string) (uint64, error) {
 	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
-		return 0, &os.PathError{Op: "stat", Path: "/proc/self/ns/net", Err: err}
+	if err := unix.Stat(path, &st); err != nil {
+		return 0, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	return st.Ino, nil
 }

@@ -19,7 +19,7 @@ const creator = "creator"
 // needs is the capabilities (capabilities(7)) that a child of this role has a use for.
 func needs(role, root string) (capabilities uint64) {
 	capabilities = 1 << unix.CAP_NET_ADMIN // keys of 0600, devices, and the kernel loads modules for it only
-	if root != sysctl.ProcRoot {
+	if kernels, err := sysctl.OfKernel(root); err != nil || !kernels {
 		capabilities |= 1 << unix.CAP_DAC_OVERRIDE // files may be anybody's
 	}
 	if role == creator {

@@ -76,6 +76,8 @@ func (c *client) check(h *protocol.Hello) error {
 		return fmt.Errorf("it is build %q, this is %q", h.Build, c.proc.Build)
 	case c.proc.NotNetNS != 0 && c.proc.NotNetNS == h.NetNS:
 		return fmt.Errorf("it is in our own network namespace (%d)", h.NetNS)
+	case c.proc.UserNS != 0 && c.proc.OwnUserNS == (c.proc.UserNS == h.UserNS):
+		return fmt.Errorf("it is in the wrong user namespace (%d, ours is %d)", h.UserNS, c.proc.UserNS)
 	}
 	return nil
 }

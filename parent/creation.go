@@ -95,7 +95,7 @@ func (r *run) atPeace(ctx context.Context) error {
 	limited, cancel := context.WithTimeoutCause(ctx, drainDeadline, errDeadline)
 	defer cancel()
 	if err := r.m.Drain(limited); err != nil {
-		r.warn("could not observe the end of the namespaces, only waited a while: %v", err)
+		r.undrained(err)
 	}
 	if err := stopped(ctx); err != nil {
 		return err

@@ -82,7 +82,7 @@ func (c *creation) creatorItems(base sysctl.Snapshot, born map[sysctl.Key]sysctl
 	leaking := c.leakingKeys()
 	var items []protocol.Item
 	for _, e := range base {
-		if !e.Writable() || !e.Readable() || !c.included(e.Key) || c.ignored(e.Key) || leaking[e.Key] || isLatch(e.Key) || again && !ofDevices(e.Key) {
+		if !e.Writable() || !e.Readable() || !c.included(e.Key) || c.covered(e.Key) || c.ignored(e.Key) || leaking[e.Key] || isLatch(e.Key) || again && !ofDevices(e.Key) {
 			continue
 		}
 		observed := []sysctl.State{c.host.Expected(e.Key), born[e.Key].State}

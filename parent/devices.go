@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netns-verify/netns-verify/internal/device"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -133,15 +135,22 @@ func (r *run) reportDevices(sibling, writer *client) {
 		if n := len(r.o.Devices.Like); n > MaxLike {
 			r.warn("the host has %d devices: fresh namespaces were given only the first %d of these names", n, MaxLike)
 		}
+		var denied []string
 		for _, d := range sibling.made {
 			m := report.Device{Kind: d.Kind, Name: string(d.Name)}
 			if d.Error != nil {
+				if d.Error.Number() == unix.EPERM {
+					denied = append(denied, string(d.Name))
+				}
 				m.Error = errnoName(d.Error.Number())
 				if k, ok := device.Find(d.Kind); ok && k.Module != "" {
 					m.Error += " (module " + k.Module + ")"
 				}
 			}
 			r.made = append(r.made, m)
+		}
+		if len(denied) > 0 {
+			r.skip(PhaseSurvey, fmt.Sprintf("fresh namespaces could not be given devices, which takes CAP_NET_ADMIN (EPERM): keys of %s were not tested", named(denied)))
 		}
 	}
 	var refused []string
@@ -153,4 +162,16 @@ func (r *run) reportDevices(sibling, writer *client) {
 	if len(refused) > 0 {
 		r.warn("the writer %s could not make devices that other namespaces have: %s", r.writer, strings.Join(refused, ", "))
 	}
+}
+
+// named is the first few of some names, for people.
+func named(names []string) string {
+	var shown []string
+	for _, n := range names[:min(len(names), MostNamed)] {
+		shown = append(shown, report.Show(n).String())
+	}
+	if more := len(names) - len(shown); more > 0 {
+		shown = append(shown, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(shown, ", ")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -43,9 +44,11 @@ type LinuxConfig struct {
 
 // Linux is the Machine under us.
 type Linux struct {
-	cfg   LinuxConfig
-	netns uint64
-	drain *drain
+	cfg     LinuxConfig
+	netns   uint64
+	userns  uint64 // 0 in a kernel without user namespaces
+	covered []string
+	drain   *drain
 }
 
 // NewLinux finds out where we are. It starts nothing that lives in a network
@@ -56,15 +59,22 @@ func NewLinux(cfg LinuxConfig) (*Linux, error) {
 	if err := unix.Stat(self, &st); err != nil {
 		return nil, fmt.Errorf("find own network namespace: %w", &os.PathError{Op: "stat", Path: self, Err: err})
 	}
-	return &Linux{cfg: cfg, netns: st.Ino, drain: startDrain(cfg.DrainEntry)}, nil
+	covered, err := sysctl.Covered(cfg.Root)
+	if err != nil {
+		return nil, err
+	}
+	return &Linux{cfg: cfg, netns: st.Ino, userns: hostinfo.UserNamespace(), covered: covered, drain: startDrain(cfg.DrainEntry)}, nil
 }
+
+// Covered is Options.Covered of this machine.
+func (l *Linux) Covered() []string { return l.covered }
 
 // Close ends what NewLinux started.
 func (l *Linux) Close() { l.drain.close() }
 
 // Host implements Machine.
 func (l *Linux) Host() sysctl.Tree {
-	return observe.New(sysctl.NewProc(l.cfg.Root), "/proc", "/sys", l.cfg.Observe)
+	return observe.New(sysctl.NewProc(l.cfg.Root).Without(l.covered), "/proc", "/sys", l.cfg.Observe)
 }
 
 // NFLog implements Machine.
@@ -106,7 +116,8 @@ func (l *Linux) start(role Role) (*Process, error) {
 	cmd.Stderr = tail
 	cmd.WaitDelay = time.Second // a descendant may hold stderr open
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
-	if l.cfg.UserNS || role == RoleUserWriter {
+	own := l.cfg.UserNS || role == RoleUserWriter
+	if own {
 		asOrdinaryUser(cmd.SysProcAttr)
 	}
 	cmd.SysProcAttr.Pdeathsig = unix.SIGKILL
@@ -142,21 +153,18 @@ func (l *Linux) start(role Role) (*Process, error) {
 			<-exited
 			return tail.explain(waitErr)
 		},
-		Build: l.cfg.Build, NotNetNS: l.netns,
+		Build: l.cfg.Build, NotNetNS: l.netns, UserNS: l.userns, OwnUserNS: own,
 		Receive: func() (sysctl.Handle, error) { return receive(socket) },
 	}, nil
 }
 
-// ordinaryID is who a child in a user namespace is outside of it, where we are
-// root: nobody. Root mapped to itself would still be root to much of the kernel.
-const ordinaryID = 65534
-
 // asOrdinaryUser makes the child root in a user namespace of its own, which
 // owns its network namespace too (clone(2)), and an ordinary user outside.
 func asOrdinaryUser(a *syscall.SysProcAttr) {
+	// Root mapped to itself would still be root to much of the kernel.
 	uid, gid := os.Getuid(), os.Getgid()
-	if uid == 0 {
-		uid, gid = ordinaryID, ordinaryID
+	if hostinfo.Who("/").KernelRoot {
+		uid, gid = hostinfo.Nobody, hostinfo.Nobody
 	}
 	a.Cloneflags |= unix.CLONE_NEWUSER
 	a.UidMappings, a.GidMappings = selfMap(uid), selfMap(gid)

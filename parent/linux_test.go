@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/protocol"
 )
 
 func TestParseLogLine(t *testing.T) {
@@ -98,6 +100,22 @@ func TestLogTail(t *testing.T) {
 					t.Errorf("%d bytes logged of %d", length, len(tt.text))
 				}
 			})
+		}
+	}
+}
+
+// TestUserNamespace: a child that is not in the user namespace that it was started in is
+// not who it is said to be.
+func TestUserNamespace(t *testing.T) {
+	const ours, other = 1, 2
+	for _, tt := range []struct {
+		own  bool
+		says uint64
+		ok   bool
+	}{{false, ours, true}, {false, other, false}, {true, other, true}, {true, ours, false}} {
+		c := &client{proc: &Process{UserNS: ours, OwnUserNS: tt.own}}
+		if err := c.check(&protocol.Hello{Version: protocol.Version, UserNS: tt.says}); (err == nil) != tt.ok {
+			t.Errorf("of its own %v, it says %d: %v", tt.own, tt.says, err)
 		}
 	}
 }

@@ -46,9 +46,11 @@ type Process struct {
 	Kill func()
 	Wait func() error
 	// Build and NotNetNS, where set, are what the child's hello must and must
-	// not say: another build, or no namespace of its own.
-	Build    string
-	NotNetNS uint64
+	// not say: another build, or no namespace of its own. UserNS, where set, is our
+	// own user namespace, and OwnUserNS tells that the child is to be in another one.
+	Build            string
+	NotNetNS, UserNS uint64
+	OwnUserNS        bool
 	// Receive takes the next of the descriptors that the child passed on, which has
 	// been sent by then; nil where none can be passed. Its error wraps the errno.
 	Receive func() (sysctl.Handle, error)

@@ -23,6 +23,9 @@ type Options struct {
 	// Latches is further keys that are written first, and by writers of their own,
 	// like those that are known to be one-way.
 	Latches []sysctl.Key
+	// Covered is where something is mounted over the host's keys (sysctl.Covered):
+	// those are neither observed nor written.
+	Covered []string
 	// AllowOneWay also writes keys that are known to be one-way.
 	AllowOneWay bool
 	// Thorough writes more values to each key, in more orders, and looks for what

@@ -2,6 +2,7 @@ package parent
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/perturb"
@@ -56,6 +57,7 @@ type alike struct {
 	of              sysctl.Key
 	entry           sysctl.Entry // without its key
 	host, sibling   sysctl.State
+	covered         bool
 	included, latch bool
 }
 
@@ -64,7 +66,7 @@ func (r *run) planAlike(e sysctl.Entry, facts perturb.Facts, known map[alike]pla
 	if name == "" {
 		return r.planKey(e, facts)
 	}
-	a := alike{of: of, entry: e, host: r.host.Expected(e.Key), sibling: r.siblingBase[e.Key].State, included: r.included(e.Key), latch: slices.Contains(r.o.Latches, e.Key)}
+	a := alike{of: of, entry: e, host: r.host.Expected(e.Key), sibling: r.siblingBase[e.Key].State, covered: r.covered(e.Key), included: r.included(e.Key), latch: slices.Contains(r.o.Latches, e.Key)}
 	a.entry.Key = ""
 	p, ok := known[a]
 	if !ok {
@@ -80,6 +82,10 @@ func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 	p := planned{entry: e, latch: latch || slices.Contains(r.o.Latches, e.Key), loads: perturb.Loads(e.Key, facts), disruptive: perturb.Disruptive(e.Key)}
 	if !r.included(e.Key) {
 		p.skip = report.ReasonExcluded
+		return p
+	}
+	if r.covered(e.Key) {
+		p.skip = report.ReasonUnobserved
 		return p
 	}
 	if latch && !r.o.AllowOneWay && r.host.Expected(e.Key).Value != l.Latched {
@@ -121,6 +127,13 @@ func (r *run) included(k sysctl.Key) bool {
 	match := func(g sysctl.Glob) bool { return g.Match(k) }
 	return (len(r.o.Include) == 0 || slices.ContainsFunc(r.o.Include, match)) &&
 		!slices.ContainsFunc(r.o.Exclude, match)
+}
+
+// covered tells that something is mounted where the host has the key, or would have it.
+func (r *run) covered(k sysctl.Key) bool {
+	return slices.ContainsFunc(r.o.Covered, func(path string) bool {
+		return string(k) == path || strings.HasPrefix(string(k), path+"/")
+	})
 }
 
 // item is a key's part of a batch. In the second pass the key is first given

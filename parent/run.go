@@ -210,7 +210,11 @@ func (r *run) warn(format string, args ...any) {
 
 // skip says that a part of the run that was asked for is not done, or not all of it.
 func (r *run) skip(p Phase, why string) {
-	r.skipped = append(r.skipped, report.Skipped{Phase: string(p), Why: why})
+	s := report.Skipped{Phase: string(p), Why: why}
+	if slices.Contains(r.skipped, s) {
+		return
+	}
+	r.skipped = append(r.skipped, s)
 	r.log.Warn().Str("phase", string(p)).Str("why", why).Msg("skipped")
 }
 

@@ -23,6 +23,9 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		return nil, fmt.Errorf("host: %w", err)
 	}
 	r.secrets.learn(r.host.Baseline())
+	if len(r.o.Covered) > 0 {
+		r.skip(PhaseSurvey, fmt.Sprintf("something is mounted on %s: what the host has there can be neither observed nor put back, so no key there was written", named(r.o.Covered)))
+	}
 	if err := r.beginGuard(); err != nil {
 		return nil, err
 	}

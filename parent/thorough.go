@@ -2,8 +2,12 @@ package parent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // allValues makes the further passes of a thorough run, each in a fresh writer
@@ -147,6 +151,14 @@ func (r *run) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
 	defer cancel()
 	if err := r.m.Drain(ctx); err != nil {
-		r.warn("could not observe the end of the namespaces, only waited a while: %v", err)
+		r.undrained(err)
 	}
+}
+
+// undrained says that nobody knows what came with the end of namespaces.
+func (r *run) undrained(err error) {
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("%w: it takes a user namespace, and to be mapped to itself there root needs CAP_SETFCAP", err)
+	}
+	r.skip(PhaseRestore, fmt.Sprintf("could not observe the end of the namespaces, only waited a while; what comes with it may have been missed: %v", err))
 }

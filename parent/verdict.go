@@ -122,6 +122,8 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 	case plan.skip == report.ReasonOneWay:
 		l, _ := known.OneWay(e.Key)
 		return untested(plan.skip, l.Bug)
+	case plan.skip == report.ReasonUnobserved:
+		return untested(plan.skip, "something is mounted over the host's")
 	case plan.skip != "":
 		return untested(plan.skip, "")
 	case j.open[e.Key] && j.exhausted:
@@ -135,6 +137,8 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return report.VerdictWriteOnly, "", ""
 	case j.hidden(e.Key):
 		return untested(report.ReasonUnobserved, "")
+	case j.missing(e.Key):
+		return untested(report.ReasonUnobserved, "the host has no such key")
 	case j.unsteady(e.Key):
 		return untested(report.ReasonRestless, "")
 	case j.w.proven[e.Key] || prove(attempts):
@@ -154,6 +158,12 @@ func (j judge) cut() bool { return j.w.passes < 2 || j.aborted }
 // hidden tells that an observer has the key but may not read it.
 func (j judge) hidden(k sysctl.Key) bool {
 	return j.host.Expected(k).Hidden() || j.siblingBase[k].State.Hidden()
+}
+
+// missing tells that the host has never had the key, and that no device is why.
+func (j judge) missing(k sysctl.Key) bool {
+	device, _ := k.Device()
+	return device == "" && j.host.Expected(k) == absent && j.atFirst(k).Key == ""
 }
 
 // latched tells that the key is at a value that the kernel does not let go.

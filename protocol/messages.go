@@ -5,7 +5,7 @@ import (
 )
 
 // Version changes with every change of a message.
-const Version = 2
+const Version = 3
 
 // Request is a message from the parent: exactly one field is set.
 type Request struct {
@@ -41,6 +41,9 @@ type Hello struct {
 	PID   int    `json:"pid"`
 	// NetNS is the inode of the child's network namespace (namespaces(7)).
 	NetNS uint64 `json:"netns"`
+	// UserNS is that of the user namespace which owns it, and which the child is in; 0
+	// in a kernel without them.
+	UserNS uint64 `json:"userns"`
 }
 
 // Survey asks for all keys of the namespace. The child remembers them as the

@@ -8,7 +8,6 @@ import (
 	"github.com/netns-verify/netns-verify/internal/device"
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/report"
-	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
 )
 
@@ -75,7 +74,7 @@ func allKinds() []string {
 // tried: to be asked for a kind that it does not have makes the kernel load a
 // module (rtnl_newlink, net/core/rtnetlink.c), and that would stay.
 func (s *session) devices(release string) (d parent.Devices, spared []report.Device, err error) {
-	if s.f.root != sysctl.ProcRoot {
+	if !s.kernels {
 		return d, nil, nil // a tree of files has no keys of theirs
 	}
 	there := hostinfo.ModulesThere("/", release)

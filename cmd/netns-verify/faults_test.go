@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/testenv"
 	"github.com/netns-verify/netns-verify/protocol"
@@ -66,7 +67,7 @@ func serveUntilFault(do func(*os.File)) {
 	}
 	netns, err := child.NetNS()
 	if err == nil {
-		hello := protocol.Hello{Version: protocol.Version, Build: build(), PID: os.Getpid(), NetNS: netns}
+		hello := protocol.Hello{Version: protocol.Version, Build: build(), PID: os.Getpid(), NetNS: netns, UserNS: hostinfo.UserNamespace()}
 		err = child.Serve(sysctl.NewProc(root), hello, os.NewFile(3, "requests"), w, zerolog.New(os.Stderr))
 	}
 	if err != nil {

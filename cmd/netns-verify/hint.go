@@ -12,6 +12,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/vm"
 	"github.com/netns-verify/netns-verify/parent"
 )
@@ -32,12 +33,19 @@ func hint(err error) string {
 	var left leftOver
 	var malformed journal.Malformed
 	var report unwritten
+	var writer cannotBe
 	switch {
 	case errors.As(err, &report):
 		if report.lost != nil {
 			return "make room for it, or write it elsewhere: --output FILE"
 		}
 		return "the report is " + report.kept + " instead"
+	case errors.As(err, &writer):
+		return writer.hint()
+	case errors.Is(err, sysctl.ErrMasked):
+		return "unmount it, or run in a mount namespace without it: nobody can see the kernel's keys there"
+	case errors.Is(err, sysctl.ErrNoTree):
+		return "--root is the directory that has net/ as /proc/sys has it; that one is missing where procfs is not mounted, or with subset=pid"
 	case errors.As(err, &left) && left.err != nil:
 		return "run netns-verify restore there; if that is gone for good, remove the file"
 	case errors.As(err, &left):
@@ -56,6 +64,8 @@ func hint(err error) string {
 		s := "making a network namespace needs CAP_SYS_ADMIN (clone(2))"
 		if limits := hostinfo.UserNamespaceLimits("/"); len(limits) > 0 {
 			s += ", and so does making a user namespace, by " + strings.Join(limits, ", ")
+		} else if lacking := hostinfo.Lacking(); os.Geteuid() == 0 && len(lacking) > 0 {
+			s += ", and as another user CAP_SETUID and CAP_SETGID (user_namespaces(7)); missing here: " + strings.Join(lacking, ", ")
 		}
 		return s + "; run as root: sudo netns-verify run"
 	case started && errors.Is(err, unix.ENOSPC):

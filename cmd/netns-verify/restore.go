@@ -92,6 +92,7 @@ not agreed to, 3 something could not be put back, or the journal is not for here
 			if r.root == "" {
 				return errors.New("--root must not be empty")
 			}
+			r.root = sysctl.Canonical(r.root)
 			return r.run()
 		},
 	}

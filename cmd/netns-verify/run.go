@@ -6,8 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/netns-verify/netns-verify/parent"
-
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -30,12 +28,10 @@ put back afterwards, and the report says what could not be.`,
 			if err := f.check(); err != nil {
 				return err
 			}
-			if len(f.writers) == 0 && os.Geteuid() != 0 {
-				f.writers = writers{parent.WriterUserNS} // all that is left
-			}
 			if f.root == "" {
 				return errors.New("--root must not be empty")
 			}
+			f.root = sysctl.Canonical(f.root)
 			if err := f.agreed(os.Stdin, stderr); err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/report/render"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
 )
 
@@ -35,6 +36,8 @@ type session struct {
 	screen *screen  // nil where no person is looking on
 	slow   *patient // where stderr goes then
 	lock   *os.File // the machine's
+	// kernels tells that the root is the kernel's, and no tree of files.
+	kernels bool
 }
 
 func newSession(f *runFlags, args []string, stdout, stderr *os.File) *session {
@@ -111,6 +114,13 @@ func (s *session) speak() (err error) {
 
 // prepare makes sure that it is our turn and that there is something to write to.
 func (s *session) prepare(ctx context.Context) error {
+	if err := s.f.whoWrites(hostinfo.Who("/")); err != nil {
+		return err
+	}
+	var err error
+	if s.kernels, err = sysctl.OfKernel(s.f.root); err != nil {
+		return err
+	}
 	net := filepath.Join(s.f.root, "net") // a mount of its own in some containers
 	ro, err := hostinfo.ReadOnly(net)
 	switch {
@@ -161,6 +171,7 @@ func (s *session) verify(ctx context.Context, hurry <-chan struct{}, host *repor
 		return &report.Report{}, err
 	}
 	defer m.Close()
+	o.Covered = m.Covered()
 	if o.Devices, host.Devices, err = s.devices(host.KernelRelease); err != nil {
 		return &report.Report{}, err
 	}

@@ -27,7 +27,6 @@ const (
 	worldReadOnly     world = "read-only"
 	worldNetReadOnly  world = "net-read-only"
 	worldNetWritable  world = "net-writable"
-	worldNoUserNS     world = "no-userns"
 	worldNobody       world = "nobody"
 	worldNobodyDenied world = "nobody-denied"
 	worldNoNetNS      world = "no-netns"
@@ -39,16 +38,17 @@ const (
 // nobody is a user without any privilege (overflowuid, proc_sys_kernel(5)).
 const nobody = 65534
 
-// worlds says in which new namespaces each one begins and how it is made there.
-var worlds = map[world]struct {
+// worldMade says in which new namespaces a world begins and how it is made there.
+type worldMade struct {
 	flags uintptr
 	make  func() error
-}{
+}
+
+var worlds = map[world]worldMade{
 	worldPlain:        {unix.CLONE_NEWNET, func() error { return nil }},
 	worldReadOnly:     {unix.CLONE_NEWNET | unix.CLONE_NEWNS, func() error { return bind("/proc/sys", unix.MS_RDONLY) }},
 	worldNetReadOnly:  {unix.CLONE_NEWNET | unix.CLONE_NEWNS, func() error { return bind("/proc/sys/net", unix.MS_RDONLY) }},
 	worldNetWritable:  {unix.CLONE_NEWNET | unix.CLONE_NEWNS, readOnlyButNet},
-	worldNoUserNS:     {unix.CLONE_NEWUSER, func() error { return limit("max_user_namespaces", "0") }},
 	worldNobody:       {0, becomeNobody},
 	worldNobodyDenied: {unix.CLONE_NEWUSER, func() error { return errors.Join(limit("max_user_namespaces", "0"), becomeNobody()) }},
 	worldNoNetNS:      {unix.CLONE_NEWUSER, func() error { return limit("max_net_namespaces", "0") }},
@@ -89,10 +89,13 @@ func in(t *testing.T, w world, args ...string) (status int, stdout, stderr strin
 	cmd.Dir = "/" // the tests' own may be closed to others
 	cmd.SysProcAttr.Cloneflags = flags
 	if flags&unix.CLONE_NEWUSER != 0 {
-		// Everybody is who they are outside.
-		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: nobody + 1}}
-		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = ids, ids
+		ids, ok := worldUsers[w]
+		if !ok { // everybody is who they are outside
+			ids = syscall.SysProcIDMap{ContainerID: 0, HostID: 0, Size: nobody + 1}
+		}
+		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{ids}, []syscall.SysProcIDMap{ids}
 		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+		cmd.SysProcAttr.Credential = &syscall.Credential{NoSetGroups: true}
 	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -100,6 +100,11 @@ func TestOthers(t *testing.T) {
 	for _, pid := range []string{"8", "9"} {
 		delete(files, "proc/"+pid+"/ns/net")
 	}
+	delete(files, "proc/1/ns/net")
+	if n, unseen := others(tree(t, files)); n != 2 || !strings.Contains(unseen, "hidepid") {
+		t.Errorf("got %d, %q; without process 1 not everything is seen", n, unseen)
+	}
+	files["proc/1/ns/net"] = "->net:[1]"
 	files["proc/self/ns/pid"] = "->pid:[4026532288]"
 	if n, unseen := others(tree(t, files)); n != 2 || unseen == "" {
 		t.Errorf("got %d, %q; in a PID namespace not everything is seen", n, unseen)

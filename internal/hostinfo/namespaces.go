@@ -63,6 +63,7 @@ func others(root string) (n int, unseen string) {
 	proc := filepath.Join(root, "proc")
 	found := map[string]bool{}
 	var hidden []string
+	first := false
 	entries, err := os.ReadDir(proc)
 	if err != nil {
 		return 0, err.Error()
@@ -71,6 +72,7 @@ func others(root string) (n int, unseen string) {
 		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
 		}
+		first = first || e.Name() == "1"
 		name, err := os.Readlink(filepath.Join(proc, e.Name(), "ns/net"))
 		switch {
 		case err == nil:
@@ -95,6 +97,9 @@ func others(root string) (n int, unseen string) {
 		return len(found), "that of " + process(root, hidden[0]) + " cannot be read"
 	case n > 1:
 		return len(found), fmt.Sprintf("those of %d running processes cannot be read, such as %s", n, process(root, hidden[0]))
+	}
+	if !first { // every PID namespace has one
+		return len(found), "processes of other users are hidden (hidepid, proc(5))"
 	}
 	if pid, err := os.Readlink(filepath.Join(proc, "self/ns/pid")); err != nil || pid != initialPID {
 		return len(found), "processes outside of this PID namespace cannot be seen"

@@ -166,6 +166,7 @@ func (b *builder) truth(k *Kernel) []KeyTruth {
 	for _, i := range k.sorted {
 		m := &k.keys[i]
 		blinks := m.restless != nil && m.restless.blink
+		device, _ := m.name.Device()
 		t := KeyTruth{
 			Key: m.name, InChild: m.child.present() && !blinks,
 			Restless: m.restless != nil, RestlessHost: m.restless != nil && (m.restless.onHost || m.global), Bystander: !involved[i],
@@ -180,7 +181,7 @@ func (b *builder) truth(k *Kernel) []KeyTruth {
 		case m.child.mode&0o444 == 0:
 			t.Expect = report.VerdictWriteOnly
 		case m.restless != nil:
-		case m.refuse != 0 || m.ignore || m.hidden:
+		case m.refuse != 0 || m.ignore || m.hidden || m.host.mode == 0 && device == "":
 			t.Expect = report.VerdictUntested
 		}
 		out = append(out, t)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,8 @@ const maxValue = 4 << 20
 // Its lists are not for concurrent use.
 type Proc struct {
 	root   string
-	all    bool // list more than net/
+	all    bool     // list more than net/
+	hidden []string // what lists leave out, by path from root
 	lister *lister
 	listed int
 }
@@ -45,7 +47,14 @@ func NewProc(root string) *Proc {
 func (p *Proc) path(k Key) string { return p.root + "/" + string(k) }
 
 // Everything is the same tree, listed whole and not only below net/.
-func (p *Proc) Everything() *Proc { return &Proc{root: p.root, lister: newLister(p.root), all: true} }
+func (p *Proc) Everything() *Proc {
+	return &Proc{root: p.root, lister: newLister(p.root), all: true, hidden: p.hidden}
+}
+
+// Without is the same tree, listed without these paths (see Covered).
+func (p *Proc) Without(paths []string) *Proc {
+	return &Proc{root: p.root, lister: newLister(p.root), all: p.all, hidden: paths}
+}
 
 // List walks net/, or everything. A directory that vanishes meanwhile is left out.
 func (p *Proc) List() ([]Key, error) {
@@ -70,8 +79,15 @@ func (p *Proc) list(dir string, keys *[]Key) error {
 		}
 		return err
 	}
-	*keys = append(*keys, d.files...)
+	for _, k := range d.files {
+		if !slices.Contains(p.hidden, string(k)) {
+			*keys = append(*keys, k)
+		}
+	}
 	for _, name := range d.dirs {
+		if slices.Contains(p.hidden, name) {
+			continue
+		}
 		if err := p.list(name, keys); err != nil {
 			return err
 		}
