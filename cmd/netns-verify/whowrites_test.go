@@ -114,6 +114,20 @@ func TestWhoWrites(t *testing.T) {
 	}
 }
 
+// TestWriteHostDenied: root of a user namespace is nobody to the host.
+func TestWriteHostDenied(t *testing.T) {
+	testenv.OwnMachine(t)
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	for _, w := range []world{worldNobody, worldUserRoot} {
+		status, _, stderr := in(t, w, "run", "--write-host", "--yes", "--devices", "none", "--include", "net/core/somaxconn")
+		if status != report.ExitUsage || !strings.Contains(stderr, "--write-host needs root") {
+			t.Errorf("%s: exit status %d: %s", w, status, stderr)
+		}
+	}
+}
+
 // TestNoNetAdmin: without devices less is asked, and that is said.
 func TestNoNetAdmin(t *testing.T) {
 	testenv.OwnMachine(t)

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -32,17 +35,28 @@ func (f *runFlags) agreed(stdin io.Reader, stderr *os.File) error {
 	if os.Geteuid() != 0 {
 		return errors.New("--write-host needs root: nobody else may write the host's keys")
 	}
-	if f.yes {
-		return nil
-	}
 	proc := sysctl.NewProc(f.root)
 	reader := proc.Keep()
 	host, err := sysctl.Survey(proc, reader)
 	_ = reader.Close() // it only reads
-	if err != nil {
+	switch {
+	case err != nil && f.yes:
+		return nil // the run says what is wrong with the directory
+	case err != nil:
 		return fmt.Errorf("--write-host: %w", err)
 	}
-	return f.ask(f.options().WritableOnHost(host), isTerminal(stdin) && isTerminal(stderr), stdin, stderr)
+	keys := f.options().WritableOnHost(host)
+	denied := func(k sysctl.Key) bool { // root of a user namespace may be nobody to the host
+		err := unix.Access(filepath.Join(f.root, string(k)), unix.W_OK)
+		return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
+	}
+	switch {
+	case len(keys) > 0 && denied(keys[0]):
+		return fmt.Errorf("--write-host needs root: this process (%s) may not write the host's keys", hostinfo.Who("/"))
+	case f.yes:
+		return nil
+	}
+	return f.ask(keys, isTerminal(stdin) && isTerminal(stderr), stdin, stderr)
 }
 
 // ask says what is going to be written, and asks whoever is there.
