@@ -124,7 +124,7 @@ func TestRead(t *testing.T) {
 	h, warnings := Read(tree(t, map[string]string{
 		"proc/version": "Linux version 6.18.0 (gcc)\n", "proc/cmdline": "console=ttyS0\n",
 		"proc/sys/kernel/random/boot_id": "c0ffee\n", "proc/cpuinfo": "processor : 0\nflags\t\t: fpu hypervisor lahf_lm\n",
-		"proc/config.gz": zipped.String(), "proc/self/ns/net": "->" + initialNet, "proc/self/ns/pid": "->" + initialPID,
+		"proc/config.gz": zipped.String(), "proc/self/ns/net": "->" + initialNet, "proc/self/ns/pid": "->" + initialPID, "proc/1/ns/net": "->" + initialNet,
 	}))
 	sum := sha256.Sum256([]byte(config))
 	if h.ConfigSHA256 != hex.EncodeToString(sum[:]) {
