@@ -132,7 +132,11 @@ func (r *run) reportPlan() []report.Planned {
 	}
 	for i, p := range r.plan {
 		entry := report.Planned{Key: string(p.entry.Key), Writer: string(r.writer), Batch: number[i], Why: string(p.skip)}
-		for _, c := range p.up {
+		candidates := p.up
+		if r.o.Thorough && !p.latch && r.sampled(i) {
+			candidates = p.all
+		}
+		for _, c := range candidates {
 			entry.Candidates = append(entry.Candidates, r.shown(p.entry.Key, sysctl.State{Value: c}).String())
 		}
 		out = append(out, entry)

@@ -47,7 +47,7 @@ const maxDouble = 1 << 20
 func (l ladder) rule(s Subject, f Facts) []string {
 	v, ok := parseInteger(s.State.Value)
 	if !ok {
-		return byShape(s.State)(s, f)
+		return byShape(s.State).first(s, f)
 	}
 	return texts(order(v, l.around(v), s.Prefer))
 }
@@ -100,6 +100,43 @@ func order(v *big.Int, all []*big.Int, prefer Direction) []*big.Int {
 	})
 	return all
 }
+
+// edges are the powers of two at which a type or a field ends, each with the number
+// before it; those of 31 bits on only if extreme. The last two of 64 bits are for
+// handlers that take a long.
+func edges(extreme bool) []*big.Int {
+	bits := []uint{7, 8, 15, 16}
+	if extreme {
+		bits = append(bits, 31, 32)
+	}
+	var all []*big.Int
+	for _, b := range bits {
+		n := new(big.Int).Lsh(big.NewInt(1), b)
+		all = append(all, n, plus(n, -1))
+	}
+	if extreme {
+		all = append(all, big.NewInt(math.MinInt32), big.NewInt(math.MaxInt64))
+	}
+	return all
+}
+
+// farIntegers is integers that are not near a value, as leaks may begin at some
+// threshold; and a number with something behind it, which a handler may take all the
+// same (proc_dointvec_minmax, kernel/sysctl.c).
+func farIntegers(s Subject, f Facts) []string {
+	v, ok := parseInteger(s.State.Value)
+	if !ok {
+		return nil
+	}
+	all := []*big.Int{big.NewInt(0), big.NewInt(1), big.NewInt(-1), new(big.Int).Quo(v, big.NewInt(2))}
+	if double := new(big.Int).Lsh(v, 1); double.CmpAbs(big.NewInt(maxDouble)) <= 0 {
+		all = append(all, double)
+	}
+	return append(texts(append(all, edges(f.Extreme)...)), plus(v, 1).String()+garbage)
+}
+
+// garbage is what makes a number no value.
+const garbage = " zz"
 
 // parseInteger accepts what the kernel prints: no leading zeros (those are hex
 // masks), at most 64 bits. It may print "-0" (proc_dointvec_jiffies).

@@ -44,7 +44,7 @@ type Subject struct {
 // The bounds of what Candidates returns. A write longer than a page is cut or
 // refused by most handlers (kernel/sysctl.c, proc_do_large_bitmap).
 const (
-	MaxCandidates = 24
+	MaxCandidates = 24   // a pass of a thorough run each
 	MaxLength     = 4000 // bytes
 )
 
@@ -55,18 +55,22 @@ func Candidates(s Subject, f Facts) []string {
 	if s.State == sysctl.Absent {
 		return nil
 	}
-	return s.sift(find(s)(s, f))
+	return s.sift(find(s).first(s, f))
 }
 
 // rule proposes values; repeated, present or impossible ones are sifted out later.
 type rule func(Subject, Facts) []string
 
-func find(s Subject) rule {
+// shape is how values of a kind of key are chosen: first those that every run tries,
+// and more for a thorough one. Without more, that tries all of the first.
+type shape struct{ first, more rule }
+
+func find(s Subject) shape {
 	if s.writeOnly() {
-		return trigger
+		return shape{first: trigger}
 	}
-	if r := lookup(s.Key); r != nil {
-		return r
+	if sh, ok := lookup(s.Key); ok {
+		return sh
 	}
 	return byShape(s.State)
 }

@@ -1,6 +1,7 @@
 package perturb
 
 import (
+	"math"
 	"path"
 	"strings"
 
@@ -12,57 +13,57 @@ import (
 // of a name.
 var rules = []struct {
 	pattern string
-	rule    rule
+	shape   shape
 }{
-	{"net/ipv4/tcp_congestion_control", congestion},
-	{"net/ipv4/tcp_allowed_congestion_control", allowed},
-	{"net/netfilter/nf_log/*", loggers},
-	{"net/ipv4/tcp_fastopen_key", fastopenKeys},
-	{"net/ipv6/conf/*/stable_secret", addresses},
-	{"net/ipv4/ping_group_range", groups},
-	{"net/ipv4/ip_local_reserved_ports", ranges},
-	{"net/ipv6/icmp/ratemask", ranges},
-	{"net/ipv4/vs/est_cpulist", ranges},
-	{"net/core/rps_default_mask", mask},
-	{"net/core/flow_limit_cpu_bitmap", mask},
+	{"net/ipv4/tcp_congestion_control", shape{first: congestion}},
+	{"net/ipv4/tcp_allowed_congestion_control", shape{first: allowed}},
+	{"net/netfilter/nf_log/*", shape{first: loggers}},
+	{"net/ipv4/tcp_fastopen_key", shape{fastopenKeys, moreFastopenKeys}},
+	{"net/ipv6/conf/*/stable_secret", shape{first: addresses}},
+	{"net/ipv4/ping_group_range", shape{groups, moreGroups}},
+	{"net/ipv4/ip_local_reserved_ports", ranges(math.MaxUint16)},
+	{"net/ipv6/icmp/ratemask", ranges(math.MaxUint8)},
+	{"net/ipv4/vs/est_cpulist", ranges(0)},
+	{"net/core/rps_default_mask", shape{mask, moreMasks}},
+	{"net/core/flow_limit_cpu_bitmap", shape{mask, moreMasks}},
 
 	// Words out of a few. "default" alone may be registered as a scheduler: the
 	// other name is there so that the kernel itself refuses it.
-	{"net/mptcp/scheduler", oneOf("default", "bpf")},
-	{"net/mptcp/path_manager", oneOf("kernel", "userspace")},
-	{"net/sctp/cookie_hmac_alg", oneOf("sha256", "sha1", "md5", "none")}, // 6.12 still has md5 and sha1
-	{"net/vsock/child_ns_mode", oneOf("local", "global")},
-	{"net/core/default_qdisc", oneOf("pfifo", "bfifo", "pfifo_fast")}, // built in: the rest load modules
+	{"net/mptcp/scheduler", shape{first: oneOf("default", "bpf")}},
+	{"net/mptcp/path_manager", shape{first: oneOf("kernel", "userspace")}},
+	{"net/sctp/cookie_hmac_alg", shape{first: oneOf("sha256", "sha1", "md5", "none")}}, // 6.12 still has md5 and sha1
+	{"net/vsock/child_ns_mode", shape{first: oneOf("local", "global")}},
+	{"net/core/default_qdisc", shape{first: oneOf("pfifo", "bfifo", "pfifo_fast")}}, // built in: the rest load modules
 
-	{"net/core/bpf_jit_enable", oneOf("0", "1")}, // 2 dumps programs to the kernel's log (net.rst)
+	{"net/core/bpf_jit_enable", shape{first: oneOf("0", "1")}}, // 2 dumps programs to the kernel's log (net.rst)
 
 	// Shown in 1/100 s (net/core/neighbour.c, NEIGH_SYSCTL_USERHZ_JIFFIES_ENTRY).
-	{"net/*/neigh/*/retrans_time", ticks.rule},
-	{"net/*/neigh/*/locktime", ticks.rule},
-	{"net/*/neigh/*/proxy_delay", ticks.rule},
-	{"net/*/neigh/*/anycast_delay", ticks.rule},
+	{"net/*/neigh/*/retrans_time", shape{ticks.rule, farIntegers}},
+	{"net/*/neigh/*/locktime", shape{ticks.rule, farIntegers}},
+	{"net/*/neigh/*/proxy_delay", shape{ticks.rule, farIntegers}},
+	{"net/*/neigh/*/anycast_delay", shape{ticks.rule, farIntegers}},
 
-	{"net/ipv6/conf/*/mtu", mtus.rule},
+	{"net/ipv6/conf/*/mtu", shape{mtus.rule, farIntegers}},
 
 	// Tables allocated at once, or for every later namespace.
-	{"net/ipv4/*_child_*hash_entries", sizes.rule},
-	{"net/netfilter/nf_conntrack_buckets", sizes.rule},
-	{"net/core/rps_sock_flow_entries", sizes.rule},
-	{"net/core/flow_limit_table_len", ladder{scale: true}.rule}, // powers of two only (net/core/sysctl_net_core.c)
-	{"net/mpls/platform_labels", sizes.rule},
-	{"net/ipv4/vs/*_lfactor", ladder{steps: []int64{1}, negative: true}.rule},
+	{"net/ipv4/*_child_*hash_entries", shape{first: sizes.rule}},
+	{"net/netfilter/nf_conntrack_buckets", shape{first: sizes.rule}},
+	{"net/core/rps_sock_flow_entries", shape{first: sizes.rule}},
+	{"net/core/flow_limit_table_len", shape{first: ladder{scale: true}.rule}}, // powers of two only (net/core/sysctl_net_core.c)
+	{"net/mpls/platform_labels", shape{first: sizes.rule}},
+	{"net/ipv4/vs/*_lfactor", shape{first: ladder{steps: []int64{1}, negative: true}.rule}},
 	// Limits that starve others where they are small.
-	{"net/core/bpf_jit_limit", sizes.rule},
-	{"net/netfilter/nf_conntrack_max", sizes.rule},
-	{"net/nf_conntrack_max", sizes.rule},
-	{"net/netfilter/nf_conntrack_expect_max", sizes.rule},
-	{"net/*/*_thresh", sizes.rule},
-	{"net/*/*/*_thresh", sizes.rule},
-	{"net/*/neigh/default/gc_thresh*", sizes.rule},
-	{"net/ipv4/inet_peer_threshold", sizes.rule},
+	{"net/core/bpf_jit_limit", shape{first: sizes.rule}},
+	{"net/netfilter/nf_conntrack_max", shape{first: sizes.rule}},
+	{"net/nf_conntrack_max", shape{first: sizes.rule}},
+	{"net/netfilter/nf_conntrack_expect_max", shape{first: sizes.rule}},
+	{"net/*/*_thresh", shape{first: sizes.rule}},
+	{"net/*/*/*_thresh", shape{first: sizes.rule}},
+	{"net/*/neigh/default/gc_thresh*", shape{first: sizes.rule}},
+	{"net/ipv4/inet_peer_threshold", shape{first: sizes.rule}},
 
 	// A socket is opened on this port (RFC 6951 assigns 9899).
-	{"net/sctp/udp_port", oneOf("9899", "9900")},
+	{"net/sctp/udp_port", shape{first: oneOf("9899", "9900")}},
 }
 
 // disruptive keys change others, lose what they had, or can be set only once.
@@ -92,13 +93,13 @@ func Disruptive(k sysctl.Key) bool {
 	return false
 }
 
-func lookup(k sysctl.Key) rule {
+func lookup(k sysctl.Key) (shape, bool) {
 	for _, r := range rules {
 		if matches(r.pattern, k) {
-			return r.rule
+			return r.shape, true
 		}
 	}
-	return nil
+	return shape{}, false
 }
 
 func matches(pattern string, k sysctl.Key) bool {
@@ -115,25 +116,25 @@ func matches(pattern string, k sysctl.Key) bool {
 }
 
 // byShape judges by the value alone.
-func byShape(st sysctl.State) rule {
+func byShape(st sysctl.State) shape {
 	if !st.OK() {
-		return unreadable
+		return shape{first: unreadable}
 	}
 	v := st.Value
 	if _, ok := parseInteger(v); ok {
-		return anyInteger.rule
+		return shape{anyInteger.rule, farIntegers}
 	}
 	if _, ok := parseVector(v); ok {
-		return vector
+		return shape{vector, moreVectors}
 	}
 	if isMask(v) {
-		return mask
+		return shape{mask, moreMasks}
 	}
 	if _, ok := parseRanges(v); ok && strings.ContainsAny(v, ",-") {
-		return ranges
+		return ranges(0)
 	}
 	if v != "" && isHexText(v) {
-		return hexText
+		return shape{hexText, moreHexText}
 	}
-	return word
+	return shape{word, moreWords}
 }

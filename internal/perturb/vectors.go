@@ -1,6 +1,7 @@
 package perturb
 
 import (
+	"math"
 	"math/big"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 func vector(s Subject, f Facts) []string {
 	v, ok := parseVector(s.State.Value)
 	if !ok {
-		return byShape(s.State)(s, f)
+		return byShape(s.State).first(s, f)
 	}
 	one, other := int64(1), int64(-1)
 	if s.Prefer == Down {
@@ -27,7 +28,7 @@ func vector(s Subject, f Facts) []string {
 			moveAll(v, 10*sign), moveAll(v, 1000*sign),
 		} {
 			if lawful(v, moved) {
-				all = append(all, strings.Join(texts(moved), " "))
+				all = append(all, joined(moved))
 			}
 		}
 	}
@@ -43,6 +44,73 @@ func groups(s Subject, _ Facts) []string {
 	}
 	return all
 }
+
+// moreGroups is both ends of what may map, one group far up, and a wide range
+// (gid_t; 65534 is nobody's, 4294967295 none at all).
+func moreGroups(Subject, Facts) []string {
+	return []string{"0 65535", "65534 65534", "1000 2000", "0 4294967294", "0", "0 1 2", "1 1000", "0 0 zz"}
+}
+
+// moreVectors moves each element alone both ways, spreads and narrows them, brings all
+// to the ends, and writes too few, too many, and what is no value.
+func moreVectors(s Subject, f Facts) []string {
+	v, ok := parseVector(s.State.Value)
+	if !ok {
+		return nil
+	}
+	last := len(v) - 1
+	var moved [][]*big.Int
+	add := func(m []*big.Int) {
+		if lawful(v, m) {
+			moved = append(moved, m)
+		}
+	}
+	add(each(v, func(n *big.Int) *big.Int { return new(big.Int).Quo(n, big.NewInt(2)) }))
+	add(each(v, func(n *big.Int) *big.Int {
+		if double := new(big.Int).Lsh(n, 1); f.Extreme || double.CmpAbs(big.NewInt(maxDouble)) <= 0 {
+			return double
+		}
+		return n
+	}))
+	for _, to := range []*big.Int{v[0], v[last], new(big.Int), big.NewInt(1)} { // all the same
+		add(each(v, func(*big.Int) *big.Int { return to }))
+	}
+	ends := []int64{math.MaxUint16}
+	if f.Extreme {
+		ends = append(ends, math.MaxInt32)
+	}
+	for _, end := range ends { // the last alone, then as far apart as can be
+		add(replaced(v, last, big.NewInt(end)))
+		add(replaced(replaced(v, last, big.NewInt(end)), 0, big.NewInt(1)))
+	}
+	for i := range v {
+		for _, step := range []int64{2, -2} {
+			add(moveOne(v, i, step))
+		}
+	}
+	one := plus(v[0], 1).String()
+	all := []string{one, one + garbage, joined(moveAll(v, 1)) + " 1"}
+	for _, m := range moved {
+		all = append(all, joined(m))
+	}
+	return all
+}
+
+func each(v []*big.Int, f func(*big.Int) *big.Int) []*big.Int {
+	out := make([]*big.Int, len(v))
+	for i, n := range v {
+		out[i] = f(n)
+	}
+	return out
+}
+
+func replaced(v []*big.Int, i int, n *big.Int) []*big.Int {
+	out := slices.Clone(v)
+	out[i] = n
+	return out
+}
+
+func joined(v []*big.Int) string { return strings.Join(texts(v), " ") }
 
 // maxElements bounds a vector; the longest known has 4 (decnet_mem had 3).
 const maxElements = 16
@@ -64,18 +132,10 @@ func parseVector(s string) ([]*big.Int, bool) {
 }
 
 func moveAll(v []*big.Int, step int64) []*big.Int {
-	moved := make([]*big.Int, len(v))
-	for i, n := range v {
-		moved[i] = plus(n, step)
-	}
-	return moved
+	return each(v, func(n *big.Int) *big.Int { return plus(n, step) })
 }
 
-func moveOne(v []*big.Int, i int, step int64) []*big.Int {
-	moved := slices.Clone(v)
-	moved[i] = plus(v[i], step)
-	return moved
-}
+func moveOne(v []*big.Int, i int, step int64) []*big.Int { return replaced(v, i, plus(v[i], step)) }
 
 func lawful(was, moved []*big.Int) bool {
 	for i, n := range moved {

@@ -114,7 +114,7 @@ type Host struct {
 type Planned struct {
 	Key    string `json:"key"`
 	Writer string `json:"writer"`
-	// Candidates are the values that would be tried, in order.
+	// Candidates are the values that would be tried, in order; of a thorough run, all.
 	Candidates []string `json:"candidates"`
 	// Batch is the batch of the forward pass that the key is in, from 1; 0
 	// where it would not be written.

@@ -291,16 +291,19 @@ func (p *page) plan(r *report.Report, o Options) {
 	}
 	for _, w := range r.Run.Writers {
 		mine := slices.DeleteFunc(slices.Clone(r.Plan), func(k report.Planned) bool { return k.Writer != w })
-		p.planOf(w, mine, len(r.Run.Writers) > 1, o)
+		p.planOf(w, mine, len(r.Run.Writers) > 1, r.Run.Thorough, o)
 	}
 }
 
-func (p *page) planOf(writer string, plan []report.Planned, oneOfSeveral bool, o Options) {
-	batches := 0
+func (p *page) planOf(writer string, plan []report.Planned, oneOfSeveral, thorough bool, o Options) {
+	batches, most := 0, 0
 	for _, k := range plan {
-		batches = max(batches, k.Batch)
+		batches, most = max(batches, k.Batch), max(most, len(k.Candidates))
 	}
 	head := fmt.Sprintf("%s in %s, and then the same in reverse", plural(planned(plan), "key"), plural(batches, "batch"))
+	if thorough {
+		head += fmt.Sprintf("; then each value, one of a key in a pass, at most %d", most)
+	}
 	if oneOfSeveral {
 		head = writer + ": " + head
 	}
