@@ -81,7 +81,7 @@ func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak,
 		}
 		shown := hasPlace(out.effects, p)
 		if shown != real || hasPlace(out.idle, p) {
-			r.log.Debug().Str("observer", p.observer).Str("key", string(p.key)).Bool("write", real).Bool("shown", shown).Msg("not confirmed")
+			r.log.Debug().Str("observer", p.observer).Str("key", p.key.Text()).Bool("write", real).Bool("shown", shown).Msg("not confirmed")
 			if h.settle > 0 && (shown && !real || hasPlace(out.idle, p)) {
 				r.restless[p] = true // nothing was written, and nothing was still to come
 			}

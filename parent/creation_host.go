@@ -283,5 +283,5 @@ func (c *creation) keep(e effect, err error) {
 	}
 	c.kept[e.key], c.stuck[e.key], c.denied[e.key] = why, true, !c.o.AllowOneWay
 	c.host.Expect(e.key, e.after)
-	c.log.Warn().Str("phase", string(PhaseHost)).Str("key", string(e.key)).Err(errors.Join(err)).Msg("not put back")
+	c.log.Warn().Str("phase", string(PhaseHost)).Str("key", e.key.Text()).Err(errors.Join(err)).Msg("not put back")
 }

@@ -326,5 +326,5 @@ func (r *run) lose(e effect, why string) {
 	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
 	r.lost = slices.DeleteFunc(r.lost, func(old report.NotRestored) bool { return old.What == n.What && old.Key == n.Key })
 	r.lost = append(r.lost, n)
-	r.log.Error().Str("key", n.Key).Str("why", why).Msg("not restored")
+	r.log.Error().Str("key", sysctl.Key(n.Key).Text()).Str("why", why).Msg("not restored")
 }

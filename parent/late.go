@@ -91,7 +91,7 @@ func (p *passState) idleTrials(ctx context.Context) error {
 		for _, e := range out.effects {
 			if i > 0 {
 				p.restless[e.place] = true
-				p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("restless key")
+				p.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("restless key")
 			}
 		}
 	}
@@ -206,7 +206,7 @@ func (p *passState) strayedIn() {
 func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error) {
 	defer p.having(p.devices || onDevice(e.key))() // what has no such key cannot show it
 	known := p.loneCauses()
-	p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Int("history", len(e.history)).Msg("late effect")
+	p.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Int("history", len(e.history)).Msg("late effect")
 	tries := append(slices.Clone(e.writes), without(e.history, known))
 	if len(known) > 0 {
 		tries = append(tries, e.history)
@@ -278,6 +278,6 @@ func (r *run) note(e effect, why string) bool {
 		}
 	}
 	r.foreign = append(r.foreign, foreign{e, r.phase, why})
-	r.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Str("why", why).Msg("unconfirmed")
+	r.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Str("why", why).Msg("unconfirmed")
 	return false
 }

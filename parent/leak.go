@@ -99,6 +99,7 @@ func (l *leak) addEffects(effects []effect) {
 // logLeak is the one event of a leak.
 func (r *run) logLeak(l *leak) {
 	rep := r.reportLeak(l)
+	rep.ShowKeys()
 	if r.o.Found != nil {
 		r.o.Found(rep)
 	}

@@ -225,7 +225,7 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 		return nil
 	}
 	for _, e := range effects {
-		p.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("effect")
+		p.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("effect")
 	}
 	p.progress(0, 0, "attributing "+report.Plural(len(effects), "effect"))
 	p.open = effects

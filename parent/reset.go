@@ -91,7 +91,7 @@ func (r *run) warnOfOthers(e effect, suspects []write) {
 	if slices.ContainsFunc(slices.Concat(r.throughs, r.undone), ours) {
 		return
 	}
-	r.warn("the host's %s had a value that none of the writes is known to have: as a leak changes this key, it is put back, whoever has set it", e.key.Dotted())
+	r.warn("the host's %s had a value that none of the writes is known to have: as a leak changes this key, it is put back, whoever has set it", e.key.Shown())
 }
 
 // undoThroughWriter makes writes in a fresh writer and returns what is off then.
@@ -259,7 +259,7 @@ func (r *run) restoreOnHost(e effect) bool {
 	err := r.m.Host().Write(e.key, e.before.Value)
 	r.denied[e.key] = r.atFirst(e.key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))
 	r.refused[e.key] = r.m.Host().Read(e.key) == e.after // a latch stays where it is
-	r.log.Debug().Str("key", string(e.key)).AnErr("error", err).Msg("restored on the host")
+	r.log.Debug().Str("key", e.key.Text()).AnErr("error", err).Msg("restored on the host")
 	return err == nil
 }
 

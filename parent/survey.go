@@ -73,7 +73,7 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		}
 		for _, e := range effects {
 			r.restless[e.place] = true
-			r.log.Debug().Str("observer", e.observer).Str("key", string(e.key)).Msg("restless key")
+			r.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("restless key")
 			if e.observer == observerHost {
 				r.host.Expect(e.key, e.after)
 			}

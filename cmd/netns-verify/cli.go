@@ -60,6 +60,6 @@ and incomplete), 128+n ended by signal n.`,
 	case errors.As(err, &e):
 		return e.status
 	}
-	_, _ = fmt.Fprintf(stderr, "%s: %v\nTry '%s --help'.\n", name, err, cmd.CommandPath()) // nobody is left to tell
+	say(stderr, "%s: %v\nTry '%s --help'.\n", name, err, cmd.CommandPath())
 	return report.ExitUsage
 }

@@ -250,8 +250,8 @@ func TestRestore(t *testing.T) {
 		t.Fatalf("exit status %d, %v, %s%s", status, err, stdout, stderr)
 	}
 	want := []change{
-		{"net/core/keya", "100", "101", isRestored, "", false},
-		{"net/core/keyb", "100", "777", leftAlone, "no write of the run explains it", false},
+		{"net/core/keya", "", "100", "101", isRestored, "", false},
+		{"net/core/keyb", "", "100", "777", leftAlone, "no write of the run explains it", false},
 	}
 	if !slices.Equal(said.Changes, want) || said.PID != 42 {
 		t.Errorf("said %s", stdout)

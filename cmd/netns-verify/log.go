@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/netns-verify/netns-verify/internal/escape"
 )
 
 // logging says how to log; docs/logging.md explains the fields.
@@ -50,9 +52,38 @@ func (l logging) logger(w io.Writer, t terminal, runID string) (zerolog.Logger, 
 // form turns log lines, which are JSON, into what goes to w.
 func (l logging) form(w io.Writer, t terminal) io.Writer {
 	if l.json(t.is) {
-		return w
+		return escaped{w}
 	}
-	return zerolog.ConsoleWriter{Out: w, NoColor: !t.color, TimeFormat: time.TimeOnly, FieldsExclude: forMachines()}
+	return zerolog.ConsoleWriter{
+		Out: w, NoColor: !t.color, TimeFormat: time.TimeOnly, FieldsExclude: forMachines(),
+		FormatPrepare: prepare, FormatFieldValue: func(v any) string { return escape.Line(fmt.Sprintf("%s", v)) },
+	}
+}
+
+// escaped is for lines of JSON that may reach a terminal.
+type escaped struct{ w io.Writer }
+
+func (e escaped) Write(line []byte) (int, error) {
+	if _, err := e.w.Write(escape.JSON(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// prepare makes plain what is not quoted: the message, and names that a guest chose.
+func prepare(event map[string]any) error {
+	for name, v := range event {
+		if plain := escape.Line(name); plain != name {
+			delete(event, name)
+			event[plain] = v
+		}
+	}
+	for _, name := range []string{zerolog.MessageFieldName, zerolog.LevelFieldName, zerolog.TimestampFieldName} {
+		if text, ok := event[name].(string); ok {
+			event[name] = escape.Line(text)
+		}
+	}
+	return nil
 }
 
 func newLogger(w io.Writer, level zerolog.Level, runID string) zerolog.Logger {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ type restored struct {
 // people are shown them.
 type change struct {
 	Key    string `json:"key"`
+	KeyB64 string `json:"key_b64,omitempty"` // where the bytes are not UTF-8
 	Before string `json:"before"`
 	After  string `json:"after"`
 	State  string `json:"state"`
@@ -160,7 +162,7 @@ func (r *restoring) putBack(p *parent.PutBack) error {
 	ctx, _, stop := untilSignal(context.Background(), zerolog.Nop(), "")
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
-		_, _ = fmt.Fprintf(r.stderr, "%s: restore: stopping when the writes that are being made again are through\n", name)
+		say(r.stderr, "%s: restore: stopping when the writes that are being made again are through\n", name)
 	})()
 	err := putBack(ctx, p)
 	r.tried = true
@@ -181,12 +183,12 @@ func putBack(ctx context.Context, p *parent.PutBack) error {
 	case p.Unended() != nil:
 		return p.Unended()
 	case len(p.Off) > 0:
-		return fmt.Errorf("%d of %s could not be put back: %s: %s", len(p.Off), report.Plural(len(p.Off)+len(p.Restored), "key"), report.Show(p.Off[0].Key.Dotted()), p.Why(p.Off[0]))
+		return fmt.Errorf("%d of %s could not be put back: %s: %s", len(p.Off), report.Plural(len(p.Off)+len(p.Restored), "key"), p.Off[0].Key.Shown(), p.Why(p.Off[0]))
 	case ctx.Err() != nil && len(p.Open) > 0:
 		return fmt.Errorf("put the host back: stopped before it was known who made %s: %w", report.Plural(len(p.Open), "change"), context.Cause(ctx))
 	case !sure && len(p.Open) > 0:
 		return fmt.Errorf("others are writing sysctls now, so that nobody can tell who changed %s (%s): try again when they do not",
-			report.Plural(len(p.Open), "key"), report.Show(p.Open[0].Key.Dotted()))
+			report.Plural(len(p.Open), "key"), p.Open[0].Key.Shown())
 	}
 	return nil
 }
@@ -248,7 +250,8 @@ func (r *restoring) collect(p *parent.PutBack) {
 	add := func(some []sysctl.Change, state string, why func(sysctl.Change) string) {
 		for _, c := range some {
 			had := p.Overwritten(c) || slices.Contains(p.Unsure, c)
-			r.said.Changes = append(r.said.Changes, change{string(c.Key), r.value(c.Key, c.Before), r.value(c.Key, c.After), state, why(c), had})
+			key, b64 := report.ShowKey(string(c.Key))
+			r.said.Changes = append(r.said.Changes, change{key, base64.StdEncoding.EncodeToString(b64), r.value(c.Key, c.Before), r.value(c.Key, c.After), state, why(c), had})
 		}
 	}
 	ours := func(sysctl.Change) string { return "" }
@@ -285,16 +288,18 @@ func (r *restoring) value(k sysctl.Key, st sysctl.State) string {
 
 // show lists the differences for people.
 func (r *restoring) show() {
-	_, _ = fmt.Fprintf(&r.stdout, "%s: a run that was killed (pid %d, started %s)\n", r.path, r.said.PID, r.said.Started.Format("2006-01-02 15:04:05"))
+	say(&r.stdout, "%s: a run that was killed (pid %d, started %s)\n", r.path, r.said.PID, r.said.Started.Format("2006-01-02 15:04:05"))
 	for _, c := range r.said.Changes {
-		line := fmt.Sprintf("  %-12s  %s: %s, was %s", c.State, report.Show(sysctl.Key(c.Key).Dotted()), c.After, c.Before)
+		b64, _ := base64.StdEncoding.DecodeString(c.KeyB64) // it was encoded here
+		key := sysctl.Key(report.Whole(c.Key, b64)).Shown()
+		line := fmt.Sprintf("  %-12s  %s: %s, was %s", c.State, key, c.After, c.Before)
 		if c.had {
-			line = fmt.Sprintf("  %-12s  %s: had %s, has %s again", c.State, report.Show(sysctl.Key(c.Key).Dotted()), c.After, c.Before)
+			line = fmt.Sprintf("  %-12s  %s: had %s, has %s again", c.State, key, c.After, c.Before)
 		}
 		if c.Why != "" {
 			line += ": " + c.Why
 		}
-		_, _ = fmt.Fprintln(&r.stdout, line)
+		say(&r.stdout, "%s\n", line)
 	}
 }
 
@@ -307,7 +312,7 @@ func (r *restoring) ask(off, open int) error {
 	if !isTerminal(os.Stdin) || !isTerminal(r.stderr) {
 		return fmt.Errorf("restore would %s; to agree, add --yes", what)
 	}
-	_, _ = fmt.Fprintf(r.stderr, "Shall it %s? [y/N] ", what)
+	say(r.stderr, "Shall it %s? [y/N] ", what)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is a no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
@@ -325,9 +330,9 @@ func (r *restoring) end(err error, says string) error {
 	if err == nil {
 		return ended{report.ExitClean}
 	}
-	_, _ = fmt.Fprintf(r.stderr, "%s: restore: %s\n", name, withErrno(err))
+	say(r.stderr, "%s: restore: %s\n", name, withErrno(err))
 	if h := hint(err); h != "" {
-		_, _ = fmt.Fprintf(r.stderr, "%s\n", h)
+		say(r.stderr, "%s\n", h)
 	}
 	return ended{max(r.said.ExitStatus, report.ExitUnverified)}
 }
@@ -341,11 +346,11 @@ func (r *restoring) result(err error, says string) {
 		}
 	}
 	if r.json {
-		e := json.NewEncoder(&r.stdout)
+		e := json.NewEncoder(escaped{&r.stdout})
 		e.SetIndent("", "  ")
 		_ = e.Encode(r.said) // r.stdout remembers what goes wrong
 	} else if err == nil {
-		_, _ = fmt.Fprintln(&r.stdout, says)
+		say(&r.stdout, "%s\n", says)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fatih/color"
 
+	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/parent"
 )
@@ -106,7 +107,7 @@ func (s *screen) settle() {
 	if s.at.Total > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d", s.at.Done, s.at.Total), leaksSoFar(s.at.Leaks))
 	}
-	line := []rune(strings.Join(parts, "   "))
+	line := []rune(escape.Line(strings.Join(parts, "   ")))
 	_, _ = fmt.Fprintln(s.w, string(line[:min(len(line), max(s.width()-1, 0))])) // a terminal that is gone is the signal handler's business
 }
 
@@ -120,7 +121,7 @@ func (s *screen) draw() {
 		parts = append(parts, bar(s.at.Done, s.at.Total)+fmt.Sprintf(" %d of %d", s.at.Done, s.at.Total), leaksSoFar(s.at.Leaks))
 	}
 	parts = append(parts, doing(s.at))
-	line := []rune(strings.Join(parts, "   "))
+	line := []rune(escape.Line(strings.Join(parts, "   ")))
 	if w := max(s.width()-3, 0); len(line) > w { // room for the terminal's own ^C
 		line = line[:w]
 	}

@@ -253,9 +253,9 @@ func (s *session) complain(err error) {
 	if s.slow != nil {
 		w = s.slow // after what was logged
 	}
-	_, _ = fmt.Fprintf(w, "%s: could not verify: %s\n", name, withErrno(err))
+	say(w, "%s: could not verify: %s\n", name, withErrno(err))
 	if what != "" {
-		_, _ = fmt.Fprintf(w, "  %s\n", what)
+		say(w, "  %s\n", what)
 	}
 }
 

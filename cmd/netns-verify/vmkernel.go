@@ -57,7 +57,7 @@ func (k *kernelSession) probe(ctx context.Context, writes []report.Cause) ([]rep
 		if w.ValueB64 != nil {
 			value = string(w.ValueB64)
 		}
-		p.Writes = append(p.Writes, protocol.Assign{Key: protocol.Bytes(w.Key), Value: protocol.Bytes(value)})
+		p.Writes = append(p.Writes, protocol.Assign{Key: protocol.Bytes(report.Whole(w.Key, w.KeyB64)), Value: protocol.Bytes(value)})
 		if w.Writer != writes[0].Writer {
 			return nil, fmt.Errorf("a probe by two writers, %s and %s", writes[0].Writer, w.Writer)
 		}
@@ -95,8 +95,8 @@ func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Re
 			continue
 		}
 		for _, c := range l.Cause {
-			order.Latches = append(order.Latches, sysctl.Key(c.Key))
-			order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(c.Key)))
+			order.Latches = append(order.Latches, sysctl.Key(report.Whole(c.Key, c.KeyB64)))
+			order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(report.Whole(c.Key, c.KeyB64))))
 		}
 	}
 	open := reboot.Unresolved(r)

@@ -191,12 +191,12 @@ func (v *vmSession) complainOf(k *kernel.Kernel, err error, console []string) {
 	}
 	w := v.stderr()
 	if len(console) > 0 {
-		_, _ = fmt.Fprintf(w, "the end of the console of %s:\n", k.Name)
+		say(w, "the end of the console of %s:\n", k.Name)
 		for _, line := range console {
-			_, _ = fmt.Fprintf(w, "  | %s\n", line)
+			say(w, "  | %s\n", line)
 		}
 	}
-	_, _ = fmt.Fprintf(w, "%s: could not verify %s: %s\n", name, k.Name, withErrno(err))
+	say(w, "%s: could not verify %s: %s\n", name, k.Name, withErrno(err))
 }
 
 // publishAll writes several reports and returns the worst exit status, which is

@@ -65,7 +65,7 @@ func (f *runFlags) ask(keys []sysctl.Key, anybody bool, in io.Reader, out io.Wri
 	if !anybody {
 		return fmt.Errorf("%s; to agree, add --yes", what)
 	}
-	_, _ = fmt.Fprintf(out, "%s\nGo on? [y/N] ", what)
+	say(out, "%s\nGo on? [y/N] ", what)
 	answer, _ := bufio.NewReader(in).ReadString('\n') // no answer is a no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
@@ -82,7 +82,7 @@ func (f *runFlags) named(keys []sysctl.Key) string {
 			names = append(names, "... (--verbose names all)")
 			break
 		}
-		names = append(names, k.Dotted())
+		names = append(names, k.Shown())
 	}
 	if f.verbose {
 		return "\n  " + strings.Join(names, "\n  ")

@@ -145,8 +145,8 @@ func (r *Report) gaps(end Ending) (all, refused []string) {
 			continue
 		}
 		untested++
-		if !k.explained() && (end.AllowUntested == nil || !end.AllowUntested(k.Key)) {
-			unaccepted = append(unaccepted, forPeople(k.Key)+": "+string(k.UntestedReason))
+		if !k.explained() && (end.AllowUntested == nil || !end.AllowUntested(Whole(k.Key, k.KeyB64))) {
+			unaccepted = append(unaccepted, forPeople(Whole(k.Key, k.KeyB64))+": "+string(k.UntestedReason))
 		}
 	}
 	for _, l := range r.Leaks {
@@ -189,7 +189,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func forPeople(key string) string { return Show(sysctl.Key(key).Dotted()).String() }
+func forPeople(key string) string { return sysctl.Key(key).Shown() }
 
 // explained tells that the kernel allows no effective write to the key, for a
 // reason that the built-in notes name.

@@ -9,6 +9,7 @@ import (
 // and maps of nil ones, so that readers of the JSON find no null in their place.
 func (r *Report) Normalize() {
 	r.SchemaVersion = SchemaVersion
+	r.showKeys()
 	empty(&r.Run.Arguments)
 	empty(&r.Run.Writers)
 	empty(&r.Run.NotRestored)

@@ -78,8 +78,9 @@ type Skipped struct {
 
 // NotRestored is a key of the host that could not be put back.
 type NotRestored struct {
-	What string `json:"what"`
-	Key  string `json:"key"`
+	What   string `json:"what"`
+	Key    string `json:"key"`
+	KeyB64 []byte `json:"key_b64,omitempty"`
 	Change
 	Why string `json:"why"`
 	// OneWay tells that this is the effect of a one-way leak, so the finding
@@ -113,6 +114,7 @@ type Host struct {
 // Planned is one key of a dry run's plan.
 type Planned struct {
 	Key    string `json:"key"`
+	KeyB64 []byte `json:"key_b64,omitempty"`
 	Writer string `json:"writer"`
 	// Candidates are the values that would be tried, in order; of a thorough run, all.
 	Candidates []string `json:"candidates"`
@@ -179,6 +181,7 @@ const (
 // Key is the verdict on one key.
 type Key struct {
 	Key            string  `json:"key"`
+	KeyB64         []byte  `json:"key_b64,omitempty"`
 	Verdict        Verdict `json:"verdict"`
 	UntestedReason Reason  `json:"untested_reason,omitempty"`
 	// Note explains the verdict where the built-in notes know why.
@@ -262,7 +265,8 @@ const WriterUserNS = "userns"
 
 // Cause is one write of the set that causes a leak (nearly always the only one).
 type Cause struct {
-	Key string `json:"key"`
+	Key    string `json:"key"`
+	KeyB64 []byte `json:"key_b64,omitempty"`
 	Attempt
 	Writer string `json:"writer"`
 }
@@ -305,6 +309,7 @@ type Effect struct {
 	Kind     string `json:"kind"`
 	What     string `json:"what"`
 	Key      string `json:"key"`
+	KeyB64   []byte `json:"key_b64,omitempty"`
 	Change
 	// Phase says where an unconfirmed effect was seen.
 	Phase string `json:"phase,omitempty"`

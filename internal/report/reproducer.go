@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -35,9 +36,9 @@ func (l Leak) Reproduction() string {
 	}
 	var sets []string
 	for _, c := range l.Cause {
-		set := "sysctl -qw " + Quote(sysctl.Key(c.Key).Dotted()+"="+c.shell())
+		set := "sysctl -qw " + Quote(c.sysctl().Dotted()+"="+c.shell())
 		if l.Via == ViaRead {
-			set = "sysctl -n " + Quote(sysctl.Key(c.Key).Dotted())
+			set = "sysctl -n " + Quote(c.sysctl().Dotted())
 		}
 		sets = append(sets, set)
 	}
@@ -72,8 +73,10 @@ func (l Leak) throughDescriptor() string {
 		return ""
 	}
 	back := "nsenter --net=/proc/$PPID/ns/net sh -c " + Quote("echo "+Quote(c.shell())+" >&3")
-	return fmt.Sprintf("%s; unshare -n sh -c %s; %s", e.look(), Quote(back+" 3<>"+Quote(sysctl.Key(c.Key).Path())), e.look())
+	return fmt.Sprintf("%s; unshare -n sh -c %s; %s", e.look(), Quote(back+" 3<>"+Quote(c.sysctl().Path())), e.look())
 }
+
+func (c Cause) sysctl() sysctl.Key { return sysctl.Key(Whole(c.Key, c.KeyB64)) }
 
 // shell is the value as one types it.
 func (c Cause) shell() string {
@@ -91,13 +94,32 @@ func (e Effect) look() string {
 	case WhatProc:
 		return "cat " + Quote("/proc/"+e.Key)
 	}
-	return "sysctl " + Quote(sysctl.Key(e.Key).Dotted())
+	return "sysctl " + Quote(sysctl.Key(Whole(e.Key, e.KeyB64)).Dotted())
 }
 
-// Quote makes one shell word.
+// Quote makes one shell word. What is not plain is left to printf(1), so that the word
+// can be shown and copied.
 func Quote(s string) string {
+	if escape.Line(s) != s {
+		return printf(s)
+	}
 	if s != "" && !strings.ContainsAny(s, " \t\n'\"\\$`!*?[]{}()<>|&;~#") {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// printf is a shell word that printf(1) makes of octal escapes (POSIX). The shell drops
+// newlines at its end.
+func printf(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ' || c > '~' || strings.IndexByte(`%\'"$`+"`", c) >= 0:
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return `"$(printf '` + b.String() + `')"`
 }

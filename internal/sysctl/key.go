@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/netns-verify/netns-verify/internal/escape"
 )
 
 // Key is a sysctl's identity: its path below /proc/sys, with slashes, such as
@@ -60,10 +62,16 @@ func (k Key) Check() error {
 	return nil
 }
 
-// Dotted is the form for showing: dots between elements, a dot inside one
+// Dotted is sysctl(8)'s form: dots between elements, a dot inside one
 // written as a slash (sysctl(8)). ParseKey reads it back, except for a key
 // whose first element has a dot in it: /proc/sys has none.
 func (k Key) Dotted() string { return swap(string(k)) }
+
+// Shown is the dotted form for people: quoted where it is not plain.
+func (k Key) Shown() string { return escape.Name(k.Dotted()) }
+
+// Text is the key where only UTF-8 can be: a log.
+func (k Key) Text() string { return escape.UTF8(string(k)) }
 
 // Path is where the key is found in the initial mount of proc.
 func (k Key) Path() string { return "/proc/sys/" + string(k) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
@@ -27,7 +28,7 @@ func devices(all []report.Device) string {
 		case strings.HasPrefix(d.Name, "nv-"):
 			made = append(made, d.Kind)
 		default:
-			made = append(made, d.Name)
+			made = append(made, escape.Name(d.Name))
 		}
 	}
 	var parts []string

@@ -1,10 +1,12 @@
 package render
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 
+	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
@@ -15,10 +17,15 @@ func JSON(w io.Writer, r *report.Report, _ Options) error { return encode(w, r) 
 func JSONAll(w io.Writer, rs []*report.Report, _ Options) error { return encode(w, rs) }
 
 func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
+	err := e.Encode(v)
+	if err == nil {
+		_, err = w.Write(escape.JSON(text.Bytes())) // it may go to a terminal
+	}
+	if err != nil {
 		return fmt.Errorf("write JSON report: %w", err)
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/fatih/color"
+
+	"github.com/netns-verify/netns-verify/internal/escape"
 )
 
 // labelWidth is the column at which a field's text begins.
@@ -46,10 +48,10 @@ func (p *page) section(paint func(...any) string, head, text string) {
 		p.WriteByte('\n')
 	}
 	if text == "" {
-		p.WriteString(paint(head) + "\n")
+		p.WriteString(paint(escape.Line(head)) + "\n")
 		return
 	}
-	p.lines(paint(head)+"  ", utf8.RuneCountInString(head)+2, 2, text)
+	p.lines(paint(escape.Line(head))+"  ", utf8.RuneCountInString(head)+2, 2, text)
 }
 
 // field is a labelled text, continued below where it began.
@@ -57,23 +59,29 @@ func (p *page) field(label, text string) {
 	p.lines("  "+p.faint(fmt.Sprintf("%-*s", labelWidth-2, label)), labelWidth, labelWidth, text)
 }
 
+// painted is a labelled text of our own.
+func (p *page) painted(label string, paint func(...any) string, text string) {
+	p.WriteString("  " + p.faint(fmt.Sprintf("%-*s", labelWidth-2, label)) + paint(text) + "\n")
+}
+
 // item is one line of a list, continued further in.
 func (p *page) item(text string) { p.lines("    ", 4, 6, text) }
 
 // verbatim is a labelled text to be copied: its lines are left as they are.
 func (p *page) verbatim(label, text string) {
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(escape.Text(text)) {
 		fmt.Fprintf(p, "  %s%s\n", p.faint(fmt.Sprintf("%-*s", labelWidth-2, label)), strings.TrimRight(line, "\n"))
 		label = ""
 	}
 }
 
 // lines wraps a text: prefix takes used columns, later lines are indented. A
-// word that is too long for a line stays whole, so that it can be copied.
+// word that is too long for a line stays whole, so that it can be copied. What a
+// terminal would act on is escaped here, wherever the text is from.
 func (p *page) lines(prefix string, used, indent int, text string) {
 	p.WriteString(prefix)
 	column, start := used, true
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.Fields(escape.Text(text)) {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case start:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
@@ -38,7 +39,7 @@ func Table(rs []*report.Report, o Options) string {
 	t := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "  kernel\tresult\tleaks\tkeys tested\tuntested\ttime\texit status") // a page takes everything
 	for _, r := range rs {
-		_, _ = fmt.Fprintf(t, "  %s\t%s\t%d\t%d of %d\t%d\t%.1f s\t%d\n", r.Host.KernelRelease, result(r), len(r.Leaks),
+		_, _ = fmt.Fprintf(t, "  %s\t%s\t%d\t%d of %d\t%d\t%.1f s\t%d\n", escape.Line(r.Host.KernelRelease), result(r), len(r.Leaks),
 			r.Counts.Perturbed, r.Counts.Writable, r.Counts.Verdicts[report.VerdictUntested],
 			float64(r.Run.DurationMS)/1000, r.Run.ExitStatus)
 	}
@@ -65,7 +66,7 @@ func (p *page) byVerdict(rs []*report.Report) {
 	t := newTable(p, "kernel\twriter", report.Verdicts())
 	for _, r := range rs {
 		for _, w := range r.Run.Writers {
-			t.row(r.Host.KernelRelease+"\t"+w, count(r, w))
+			t.row(escape.Line(r.Host.KernelRelease)+"\t"+escape.Line(w), count(r, w))
 		}
 	}
 	t.flush()
@@ -81,7 +82,7 @@ func (p *page) byCreation(rs []*report.Report) {
 	t := newTable(p, "kernel", origins())
 	for _, r := range rs {
 		if len(r.Counts.Creation) > 0 {
-			t.row(r.Host.KernelRelease, counts(r.Counts.Creation, origins()))
+			t.row(escape.Line(r.Host.KernelRelease), counts(r.Counts.Creation, origins()))
 		}
 	}
 	t.flush()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/report"
 )
 
@@ -49,16 +50,16 @@ func (p *page) leak(n int, l report.Leak, o Options) {
 	p.section(p.bad, fmt.Sprintf("LEAK %d", n), headline(l))
 	for _, c := range l.Cause {
 		if l.Via == report.ViaRead {
-			p.field("read", dotted(c.Key)+by(c.Writer))
+			p.field("read", whole(c.Key, c.KeyB64)+by(c.Writer))
 			continue
 		}
-		p.field("wrote", assignment(c.Key, c.Attempt, o)+rejected(c.Attempt)+by(c.Writer))
+		p.field("wrote", assignment(c, o)+rejected(c.Attempt)+by(c.Writer))
 	}
 	if len(l.Cause) == 0 {
 		p.field("wrote", fmt.Sprintf("one of %s:", plural(len(l.Evidence.Candidates), "write")))
 		p.list(len(l.Evidence.Candidates), o, func(i int) {
 			c := l.Evidence.Candidates[i]
-			p.item(assignment(c.Key, c.Attempt, o) + rejected(c.Attempt) + by(c.Writer))
+			p.item(assignment(c, o) + rejected(c.Attempt) + by(c.Writer))
 		})
 	}
 	effects := together(l.Effects)
@@ -80,7 +81,11 @@ func (p *page) leak(n int, l report.Leak, o Options) {
 		p.field("by whom", "any user of this machine can do it")
 	}
 	if slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return e.Observer == report.ObserverHost && e.Kind != report.KindRead }) {
-		p.field("host", map[bool]string{true: "put back", false: p.bad("not put back")}[l.Restored])
+		if l.Restored {
+			p.field("host", "put back")
+		} else {
+			p.painted("host", p.bad, "not put back")
+		}
 	}
 	if l.Known != "" {
 		p.field("known as", l.Known)
@@ -94,7 +99,7 @@ func headline(l report.Leak) string {
 	if len(l.Cause) > 0 {
 		var keys []string
 		for _, c := range l.Cause {
-			keys = append(keys, dotted(c.Key))
+			keys = append(keys, whole(c.Key, c.KeyB64))
 		}
 		cause = strings.Join(keys, " + ")
 	}
@@ -120,9 +125,9 @@ func headline(l report.Leak) string {
 // named is an effect's key as people write it; only sysctls have a dotted form.
 func named(e report.Effect) string {
 	if e.What == "sysctl" {
-		return dotted(e.Key)
+		return whole(e.Key, e.KeyB64)
 	}
-	return e.What + " " + e.Key
+	return e.What + " " + escape.Name(report.Whole(e.Key, e.KeyB64))
 }
 
 func rejected(a report.Attempt) string {
@@ -147,7 +152,7 @@ func together(effects []report.Effect) []report.Effect {
 		i := slices.IndexFunc(out, func(f report.Effect) bool {
 			eb, ea := e.Shown()
 			fb, fa := f.Shown()
-			return f.Key == e.Key && f.Kind == e.Kind && f.What == e.What && eb.String() == fb.String() && ea.String() == fa.String()
+			return report.Whole(f.Key, f.KeyB64) == report.Whole(e.Key, e.KeyB64) && f.Kind == e.Kind && f.What == e.What && eb.String() == fb.String() && ea.String() == fa.String()
 		})
 		if i < 0 {
 			out = append(out, e)
@@ -202,7 +207,7 @@ func (p *page) notRestored(r *report.Report, o Options) {
 	}
 	p.section(p.bad, "NOT RESTORED", plural(len(r.Run.NotRestored), "key")+" of the host: not as found")
 	for _, k := range r.Run.NotRestored {
-		s := dotted(k.Key) + ": " + change(k.Change, o)
+		s := whole(k.Key, k.KeyB64) + ": " + change(k.Change, o)
 		if k.Why != "" {
 			s += " (" + k.Why + ")"
 		}
@@ -250,7 +255,7 @@ func (p *page) untested(r *report.Report, o Options) {
 			continue
 		}
 		p.list(len(keys), o, func(i int) {
-			s := dotted(keys[i].Key)
+			s := whole(keys[i].Key, keys[i].KeyB64)
 			why := cmp.Or(keys[i].Note, tried(keys[i]))
 			if keys[i].UntestedReason == report.ReasonLatched && keys[i].Note != "" {
 				why = tried(keys[i]) + ": " + keys[i].Note // the errno is what says so
@@ -266,14 +271,14 @@ func (p *page) untested(r *report.Report, o Options) {
 func (p *page) keys(r *report.Report, o Options) {
 	p.section(p.strong, "KEYS", plural(len(r.Keys), "key")+", every verdict and every attempt")
 	for _, k := range r.Keys {
-		s := fmt.Sprintf("%-10s  %s", k.Verdict, dotted(k.Key))
+		s := fmt.Sprintf("%-10s  %s", k.Verdict, whole(k.Key, k.KeyB64))
 		if k.UntestedReason != "" {
 			s += " (" + string(k.UntestedReason) + ")"
 		}
 		if k.Restless {
 			s += " (restless)"
 		}
-		p.WriteString("  " + s + "\n")
+		p.WriteString("  " + escape.Line(s) + "\n")
 		if from := creation(k); from != "" {
 			p.lines(strings.Repeat(" ", 14), 14, 16, from)
 		}
@@ -314,10 +319,10 @@ func (p *page) planOf(writer string, plan []report.Planned, oneOfSeveral, thorou
 		if len(values) > shown && !o.Verbose {
 			values = append(slices.Clone(values[:shown]), "...")
 		}
-		s, batch := dotted(k.Key)+": "+strings.Join(values, " | "), strconv.Itoa(k.Batch)
+		s, batch := whole(k.Key, k.KeyB64)+": "+strings.Join(values, " | "), strconv.Itoa(k.Batch)
 		switch {
 		case k.Batch == 0:
-			s, batch = dotted(k.Key)+": not written: "+k.Why, "-"
+			s, batch = whole(k.Key, k.KeyB64)+": not written: "+k.Why, "-"
 		case k.Why != "":
 			s += " (" + k.Why + ")"
 		}
@@ -330,7 +335,7 @@ func planned(plan []report.Planned) int {
 	keys := map[string]bool{}
 	for _, k := range plan {
 		if k.Batch > 0 {
-			keys[k.Key] = true
+			keys[report.Whole(k.Key, k.KeyB64)] = true
 		}
 	}
 	return len(keys)

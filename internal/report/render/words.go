@@ -16,7 +16,10 @@ const longValue = 72
 func plural(n int, what string) string { return report.Plural(n, what) }
 
 // dotted is the form of a key for people.
-func dotted(key string) string { return sysctl.Key(key).Dotted() }
+func dotted(key string) string { return sysctl.Key(key).Shown() }
+
+// whole is the same of a key that may have been split up for JSON.
+func whole(key string, b64 []byte) string { return dotted(report.Whole(key, b64)) }
 
 // value is a value for people, on one line and not too long.
 func value(s report.Shown, o Options) string {
@@ -33,8 +36,9 @@ func change(c report.Change, o Options) string {
 }
 
 // assignment is a write for people.
-func assignment(key string, a report.Attempt, o Options) string {
-	return dotted(key) + " = " + value(report.Shown{Text: a.Value, B64: a.ValueB64}, o)
+func assignment(c report.Cause, o Options) string {
+	a := c.Attempt
+	return whole(c.Key, c.KeyB64) + " = " + value(report.Shown{Text: a.Value, B64: a.ValueB64}, o)
 }
 
 // outcome is what became of an attempt.
