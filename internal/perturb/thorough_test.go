@@ -19,6 +19,7 @@ func TestThorough(t *testing.T) {
 	}{
 		{"net/x/number", "10", false, []string{"11", "9", "0", "-1", "127", "128", "255", "256", "32767", "32768", "65535", "65536", "5", "20", "11 zz"}, []string{"2147483647"}},
 		{"net/x/number", "10", true, []string{"2147483647", "2147483648", "4294967295", "4294967296", "9223372036854775807", "-2147483648"}, nil},
+		{"net/x/number", "4096", true, []string{"4097 zz", "9223372036854775807"}, nil}, // none is too many
 		{"net/x/switch", "0", false, []string{"1", "-1", "65536"}, []string{"0"}},
 		{"net/x/vector", "10 20 30", false, []string{"11 21 31", "12 20 30", "10 22 30", "10 20 32", "10 18 30", "11", "11 zz"}, nil},
 		{"net/mpls/platform_labels", "0", true, []string{"1"}, []string{"2147483647", "70000"}},
