@@ -54,14 +54,16 @@ func (p *page) section(paint func(...any) string, head, text string) {
 	p.lines(paint(escape.Line(head))+"  ", utf8.RuneCountInString(head)+2, 2, text)
 }
 
+func (p *page) label(s string) string { return p.faint(fmt.Sprintf("%-*s", labelWidth-2, escape.Line(s))) }
+
 // field is a labelled text, continued below where it began.
 func (p *page) field(label, text string) {
-	p.lines("  "+p.faint(fmt.Sprintf("%-*s", labelWidth-2, label)), labelWidth, labelWidth, text)
+	p.lines("  "+p.label(label), labelWidth, labelWidth, text)
 }
 
 // painted is a labelled text of our own.
 func (p *page) painted(label string, paint func(...any) string, text string) {
-	p.WriteString("  " + p.faint(fmt.Sprintf("%-*s", labelWidth-2, label)) + paint(text) + "\n")
+	p.WriteString("  " + p.label(label) + paint(text) + "\n")
 }
 
 // item is one line of a list, continued further in.
@@ -70,7 +72,7 @@ func (p *page) item(text string) { p.lines("    ", 4, 6, text) }
 // verbatim is a labelled text to be copied: its lines are left as they are.
 func (p *page) verbatim(label, text string) {
 	for line := range strings.Lines(escape.Text(text)) {
-		fmt.Fprintf(p, "  %s%s\n", p.faint(fmt.Sprintf("%-*s", labelWidth-2, label)), strings.TrimRight(line, "\n"))
+		fmt.Fprintf(p, "  %s%s\n", p.label(label), strings.TrimRight(line, "\n"))
 		label = ""
 	}
 }

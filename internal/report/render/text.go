@@ -250,7 +250,7 @@ func (p *page) untested(r *report.Report, o Options) {
 	})
 	for _, why := range reasons {
 		keys := groups[why]
-		p.lines("  "+p.strong(string(why))+" ", 3+len(why), 4, fmt.Sprintf("(%d): %s", len(keys), reason(why)))
+		p.lines("  "+p.strong(escape.Line(string(why)))+" ", 3+len(why), 4, fmt.Sprintf("(%d): %s", len(keys), reason(why)))
 		if why == report.ReasonExcluded && !o.Verbose {
 			continue
 		}
