@@ -70,6 +70,10 @@ func hint(err error) string {
 		return s + "; run as root: sudo netns-verify run"
 	case started && errors.Is(err, unix.ENOSPC):
 		return "no more network namespaces may be made: raise user.max_net_namespaces (sysctl -w)"
+	case started && errors.Is(err, unix.EAGAIN):
+		return "no more processes may be started: raise their limit (ulimit -u, or pids.max of the control group)"
+	case started && errors.Is(err, unix.ENOMEM):
+		return "there is no memory for another process: raise the limit (ulimit -v), or make room"
 	case started && errors.Is(err, unix.EINVAL):
 		return "this kernel has no network namespaces (CONFIG_NET_NS)"
 	case errors.Is(err, unix.EROFS):

@@ -26,6 +26,7 @@ func init() {
 }
 
 func main() {
+	abortOnFatal()
 	if reexec.Init() {
 		return
 	}
