@@ -74,7 +74,9 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 // flush waits for effects that are still to come, and resets them, so that
 // they are not blamed on the next writes.
 func (r *run) flush(ctx context.Context, suspects []write) error {
-	r.wait(r.o.Settle)
+	if err := r.pause(r.o.Settle); err != nil {
+		return err
+	}
 	off, err := r.hostOff()
 	if err != nil || len(off) == 0 {
 		return err
@@ -86,7 +88,9 @@ func (r *run) flush(ctx context.Context, suspects []write) error {
 		r.giveUp(e, suspects)
 	}
 	// What undoing did late, undoing again would only do once more.
-	r.wait(r.o.Settle)
+	if err := r.pause(r.o.Settle); err != nil {
+		return err
+	}
 	if off, err = r.hostOff(); err != nil || len(off) == 0 {
 		return err
 	}

@@ -316,13 +316,16 @@ func (c *client) abandon() {
 	}
 }
 
+// leastToEnd is how long a process has to end at least, whatever its answers have.
+const leastToEnd = 10 * time.Second
+
 // wait waits for the process, not for ever.
 func (c *client) wait() error {
 	ended := c.ending()
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(c.deadline):
+	case <-time.After(max(c.deadline, leastToEnd)):
 		c.kill(ended)
 		return fmt.Errorf("process %d does not end: %w", c.pid, errDeadline)
 	}
@@ -340,7 +343,7 @@ func (c *client) kill(ended <-chan error) {
 	c.proc.Kill()
 	select {
 	case <-ended:
-	case <-time.After(c.deadline):
+	case <-time.After(max(c.deadline, leastToEnd)):
 		if c.unended != nil {
 			c.unended.Store(true)
 		}

@@ -91,7 +91,9 @@ func (r *run) atPeace(ctx context.Context) error {
 		r.spare.abandon()
 		r.spare = nil
 	}
-	r.awaitLast(ctx)
+	if err := r.pause(r.untilLast(ctx)); err != nil {
+		return err
+	}
 	limited, cancel := context.WithTimeoutCause(ctx, drainDeadline, errDeadline)
 	defer cancel()
 	if err := r.m.Drain(limited); err != nil {

@@ -72,7 +72,9 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	if err := d.drained(ctx); err != nil {
 		return err
 	}
-	d.wait(d.o.Settle)
+	if err := d.pause(d.o.Settle); err != nil {
+		return err
+	}
 	off, err := d.hostOff()
 	if err != nil {
 		return err

@@ -108,8 +108,10 @@ func (r *run) end(ctx context.Context, aborted bool) {
 		r.spare = nil
 	}
 	if !aborted {
-		r.awaitLast(ctx)
-		if err := r.dismissAll(); err != nil {
+		// Also where the run was just asked to stop: the host must be as it was found.
+		r.wait(r.untilLast(ctx))
+		r.wait(r.untilDismissed())
+		if err := r.dismiss(); err != nil {
 			r.warn("%v", err)
 		}
 	}
@@ -137,9 +139,9 @@ func (r *run) end(ctx context.Context, aborted bool) {
 	r.drain(ctx)
 }
 
-// awaitLast waits until the last write can have no effect any more. Meanwhile the
+// untilLast is how long the last write can still have effects. Meanwhile the
 // namespaces of those that ended go, which takes a part of that.
-func (r *run) awaitLast(ctx context.Context) {
+func (r *run) untilLast(ctx context.Context) time.Duration {
 	var last time.Time
 	for _, ws := range [][]write{r.writes, r.throughs} {
 		if n := len(ws); n > 0 && ws[n-1].at.After(last) {
@@ -148,8 +150,8 @@ func (r *run) awaitLast(ctx context.Context) {
 	}
 	if time.Since(last) < r.o.Settle {
 		r.drain(ctx)
-		r.wait(r.o.Settle - time.Since(last))
 	}
+	return r.o.Settle - time.Since(last)
 }
 
 // leftOpen puts the effects into the report that a run was not given the time
@@ -185,24 +187,28 @@ func (r *run) putRight(ctx context.Context) error {
 	if len(writes) == 0 {
 		return nil // whatever changed, it was not us
 	}
-	if err := r.undoTemplate(ctx, r.writes, nil); err != nil {
-		return fmt.Errorf("put later namespaces right: %w", err)
+	err := r.undoTemplate(ctx, r.writes, nil)
+	if err != nil {
+		err = fmt.Errorf("put later namespaces right: %w", err)
 	}
 	r.wait(r.o.Settle)
 	r.keepForced()
-	before, err := r.hostOff()
-	if err != nil || len(before) == 0 {
-		return err
+	before, herr := r.hostOff()
+	if herr != nil || len(before) == 0 {
+		return errors.Join(err, herr)
 	}
-	off, err := r.reset(ctx, writes)
 	if err == nil {
-		r.wait(r.o.Settle) // that was writes, too
-		if off, err = r.hostOff(); err == nil {
-			off, err = r.undoOnHost(off)
+		if _, err = r.reset(ctx, writes); err != nil {
+			err = fmt.Errorf("put the host back: %w", err)
 		}
+		r.wait(r.o.Settle) // that was writes, too
 	}
-	if err != nil {
-		off, err = before, fmt.Errorf("put the host back: %w", err)
+	off, herr := r.hostOff() // also where no child helps
+	if herr == nil {
+		off, herr = r.undoOnHost(off)
+	}
+	if herr != nil {
+		off, err = before, errors.Join(err, fmt.Errorf("put the host back: %w", herr))
 	}
 	for _, e := range before {
 		why := "the run ended before it could be attributed; the host has been put back"

@@ -2,6 +2,7 @@ package parent
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +30,7 @@ type Guardian struct {
 	// refused is why it could not begin, late why it could not keep what is ahead. It does
 	// both while the run goes on, until that has something more to announce.
 	refused, late error
-	left          bool // goodbye was said
+	begun, left   bool // the run has begun; goodbye was said
 }
 
 // GuardianConfig says how a guardian is started.
@@ -48,6 +49,9 @@ type GuardianConfig struct {
 	Stderr *os.File
 	// Machine is how it starts children.
 	Machine LinuxConfig
+	// Asked is cancelled when the run is to stop: a guardian that does not answer is then
+	// waited for a shorter time.
+	Asked context.Context
 }
 
 // word is what a guardian is told: exactly one field is set. All but a child, writes
@@ -129,11 +133,12 @@ func (g *Guardian) Begin(f Found) error {
 	begin := word{Begin: &guardBegin{
 		Header: journal.Header{
 			Version: journal.Version, Tool: g.cfg.Tool, Place: here, PID: os.Getpid(), Started: time.Now().UTC(), Keys: len(f.Host),
-			SettleMS: min(f.Settle, journal.MaxSettle).Milliseconds(),
+			SettleMS: f.Settle.Milliseconds(),
 		},
 		Found: f, Journal: g.cfg.Journal,
 		Root: here.Root, Entry: g.cfg.Machine.Entry, Drain: g.cfg.Machine.DrainEntry, Build: g.cfg.Machine.Build, UserNS: g.cfg.Machine.UserNS,
 	}}
+	g.begun = true
 	g.mu.Lock() // whoever has something to say waits for it
 	go func() {
 		defer g.mu.Unlock()
@@ -202,9 +207,21 @@ func (g *Guardian) End(keep bool) error {
 	g.left = true
 	err := g.tell(word{End: &guardEnd{Keep: keep}})
 	if g.gone() && g.cfg.Journal != "" && !keep {
-		err = errors.Join(err, journal.Remove(g.cfg.Journal))
+		err = errors.Join(err, g.removeJournal())
 	}
 	return err
+}
+
+// removeJournal does not wait for ever: the file system may be what the guardian hangs in.
+func (g *Guardian) removeJournal() error {
+	removed := make(chan error, 1)
+	go func() { removed <- journal.Remove(g.cfg.Journal) }()
+	select {
+	case err := <-removed:
+		return err
+	case <-time.After(askedDeadline):
+		return fmt.Errorf("%w: remove %s: %w", ErrJournal, g.cfg.Journal, errDeadline)
+	}
 }
 
 // Close ends the pipe and waits until the guardian has ended; not for ever, but one that
@@ -213,7 +230,10 @@ func (g *Guardian) Close() {
 	for _, f := range g.ends {
 		_ = f.Close()
 	}
-	ended := make(chan struct{})
+	ended, patience := make(chan struct{}), DefaultDeadline
+	if g.gone() {
+		patience = time.Second // it was killed, and ends when the kernel lets it
+	}
 	go func() {
 		defer close(ended)
 		_ = g.cmd.Wait() // how it ended has been noticed, or does not matter any more
@@ -221,9 +241,9 @@ func (g *Guardian) Close() {
 	select {
 	case <-ended:
 		return
-	case <-time.After(DefaultDeadline):
+	case <-time.After(patience):
 	}
-	if g.left {
+	if !g.begun || g.left || g.gone() {
 		_ = g.cmd.Process.Kill()
 	}
 }
@@ -276,15 +296,49 @@ func (g *Guardian) hear() error {
 	return err
 }
 
+// askedDeadline is for when the run is to stop.
+const askedDeadline = 5 * time.Second
+
+func (g *Guardian) giveUpLate(over <-chan struct{}) {
+	late := time.NewTimer(DefaultDeadline)
+	defer late.Stop()
+	select {
+	case <-g.cfg.Asked.Done():
+		late.Reset(askedDeadline)
+	case <-late.C:
+		g.giveUp()
+		return
+	case <-over:
+		return
+	}
+	select {
+	case <-late.C:
+		g.giveUp()
+	case <-over:
+	}
+}
+
+// giveUp ends a guardian that does not answer, so that it will not put the host back later,
+// in the middle of this run or another: also one that was stopped, or is in a system call
+// that does not end, does nothing more before it is killed. That may take as long as the
+// call, so it is not waited for: closed pipes end the waiting here.
+func (g *Guardian) giveUp() {
+	_ = g.cmd.Process.Kill()
+	for _, f := range g.ends {
+		_ = f.Close()
+	}
+}
+
 // limited does what needs the guardian under the deadline. One that does not
 // answer is ended: what it was told is all on record.
 func (g *Guardian) limited(do func() error) error {
 	if err := cmp.Or(g.err, g.refused); err != nil {
 		return err
 	}
-	late := time.AfterFunc(DefaultDeadline, func() { _ = g.cmd.Process.Kill() })
+	over := make(chan struct{})
+	go g.giveUpLate(over)
 	err := do()
-	late.Stop()
+	close(over)
 	var answer failed
 	switch {
 	case errors.As(err, &answer) && g.cfg.Journal != "":
@@ -292,7 +346,7 @@ func (g *Guardian) limited(do func() error) error {
 	case errors.As(err, &answer):
 		return answer.error
 	case err != nil:
-		_ = g.cmd.Process.Kill() // mostly it is gone already
+		g.giveUp() // mostly it is gone already
 		g.err = fmt.Errorf("%w: %w", ErrGuardianGone, err)
 	}
 	return g.err

@@ -109,7 +109,7 @@ func (g *guardianProcess) take(w word) (answered bool, err error) {
 		if !g.known.Whole() {
 			return false, nil
 		}
-		return true, g.create()
+		return true, nil
 	case w.Child != nil:
 		g.children.add(*w.Child)
 		return false, nil
@@ -131,8 +131,13 @@ func (g *guardianProcess) create() (err error) {
 	return err
 }
 
-// announced keeps what was announced. The file has each value once.
+// announced keeps what was announced. The file has each value once, and is made for the first.
 func (g *guardianProcess) announced(a *Announcement) error {
+	if g.file == nil {
+		if err := g.create(); err != nil {
+			return err
+		}
+	}
 	for _, it := range a.Items {
 		g.items[string(it.Key)] = it
 	}

@@ -100,7 +100,9 @@ func (p *passState) idleTrials(ctx context.Context) error {
 
 // awaitLate waits for effects of the last batches that are still to come.
 func (p *passState) awaitLate(ctx context.Context) error {
-	p.wait(p.o.Settle)
+	if err := p.pause(p.o.Settle); err != nil {
+		return err
+	}
 	off, err := p.hostOff()
 	if err != nil {
 		return err

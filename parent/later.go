@@ -67,7 +67,9 @@ func (p *passState) judgeLater(ctx context.Context) error {
 		return err
 	}
 	if len(still) > 0 {
-		p.wait(p.o.Settle) // a key that moves by itself will not stay
+		if err := p.pause(p.o.Settle); err != nil { // a key that moves by itself will not stay
+			return err
+		}
 	}
 	again, err := p.laterEffects(ctx, p.controlBase)
 	if err != nil {

@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,15 +61,60 @@ func lockedFile(path string) (*os.File, error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: %w", ErrLock, &fs.PathError{Op: "flock", Path: path, Err: err})
 		}
-		text, _ := io.ReadAll(io.LimitReader(f, 20))
-		pid := strings.TrimSpace(string(text))
-		if n, err := strconv.ParseUint(pid, 10, 31); err != nil || n == 0 || errors.Is(unix.Kill(int(n), 0), unix.ESRCH) {
-			pid = "unknown" // anybody may have written it, or somebody who could not has the lock
-		}
-		return nil, fmt.Errorf("another run (pid %s) holds %s: wait for it or end it", pid, path)
+		return nil, fmt.Errorf("another run (pid %s) %w %s: wait for it (--wait) or end it", holder(f), errHeld, path)
 	}
 	holdLock(f)
 	return f, nil
+}
+
+// errHeld is that somebody else has the lock.
+var errHeld = errors.New("holds")
+
+// holder is the pid of who has the lock, or unknown: anybody may have written what is in the
+// file, and whoever could not write it has the lock all the same. So may a process that has
+// it from another one, such as the guardian of a run that was killed.
+func holder(f *os.File) string {
+	text, _ := io.ReadAll(io.LimitReader(f, 20))
+	pid, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 31)
+	if err == nil && pid != 0 && !errors.Is(unix.Kill(int(pid), 0), unix.ESRCH) {
+		return strconv.FormatUint(pid, 10)
+	}
+	own, err := f.Stat()
+	fds, gerr := filepath.Glob("/proc/[0-9]*/fd/*")
+	if errors.Join(err, gerr) != nil {
+		return "unknown"
+	}
+	for _, fd := range fds {
+		pid := strings.Split(fd, "/")[2]
+		if st, err := os.Stat(fd); err == nil && os.SameFile(own, st) && pid != strconv.Itoa(os.Getpid()) {
+			comm, _ := os.ReadFile("/proc/" + pid + "/comm") // it may have ended
+			return pid + ", " + strconv.QuoteToASCII(strings.TrimSpace(string(comm)))
+		}
+	}
+	return "unknown"
+}
+
+// lockPoll is how often a lock is tried that is being waited for: a blocking flock(2) could
+// not be given up.
+const lockPoll = 100 * time.Millisecond
+
+// AwaitLockedFile is LockedFile that waits for so long for the lock, until ctx is cancelled.
+// Before it does, it says for whom.
+func AwaitLockedFile(ctx context.Context, wait time.Duration, says func(string)) (*os.File, error) {
+	end := time.Now().Add(wait)
+	for first := true; ; first = false {
+		f, err := LockedFile()
+		left := time.Until(end)
+		if !errors.Is(err, errHeld) || left <= 0 {
+			return f, err
+		}
+		if first {
+			says(fmt.Sprintf("waiting at most %v: %v", wait, err))
+		}
+		if err := pause(ctx, min(left, lockPoll)); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // holdLock puts our pid into the lock's file. That is for the message above only;

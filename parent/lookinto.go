@@ -137,7 +137,7 @@ func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error 
 			return err
 		}
 		open, began := p.Open, time.Now()
-		more, err := p.repeat(context.WithoutCancel(ctx), some)
+		more, err := p.repeat(ctx, some)
 		if err != nil {
 			return err
 		}
@@ -153,19 +153,19 @@ func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error 
 			break // nothing has come that was not there
 		}
 		if round+1 < lookRounds && len(more) > 0 && len(p.Open) > 0 {
-			p.sham(more, time.Since(began))
+			p.sham(ctx, more, time.Since(began))
 		}
 	}
 	return nil
 }
 
 // sham waits as long as a round takes: what moves then, too, moves by itself.
-func (p *PutBack) sham(moved []place, took time.Duration) {
+func (p *PutBack) sham(ctx context.Context, moved []place, took time.Duration) {
 	before := make([]sysctl.State, len(moved))
 	for i, at := range moved {
 		before[i] = p.m.Host().Read(at.key)
 	}
-	time.Sleep(took)
+	_ = pause(ctx, took) // what has not been found out by then is given back
 	for i, at := range moved {
 		if p.m.Host().Read(at.key) != before[i] {
 			p.restless[at] = true
@@ -181,8 +181,9 @@ type watched struct {
 
 // repeat makes some announced writes, and those by which the host was put back, once
 // more. A change that comes back with them is ours; those that came with another value
-// are moved.
-func (p *PutBack) repeat(ctx context.Context, some []Announcement) (moved []place, err error) {
+// are moved. Who asks it to stop cuts the wait for what comes late short.
+func (p *PutBack) repeat(asked context.Context, some []Announcement) (moved []place, err error) {
+	ctx := context.WithoutCancel(asked)
 	for _, e := range effectsOf(observerHost, p.Open) {
 		if err := p.keepOverwritten(watched{e, p.m.Host().Read(e.key)}); err != nil {
 			return nil, err
@@ -207,7 +208,7 @@ func (p *PutBack) repeat(ctx context.Context, some []Announcement) (moved []plac
 	if err == nil {
 		p.restoreAgain()
 		p.drain(ctx)
-		time.Sleep(p.o.Settle)
+		_ = pause(asked, p.o.Settle)
 	}
 	for _, w := range open {
 		switch now := p.m.Host().Read(w.key); {

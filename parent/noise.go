@@ -26,8 +26,11 @@ func (r *run) quiet() bool {
 	}
 	r.noise.measured = true
 	defer r.unfocus()()
-	// In a hurry, too: what is put back without having been measured may be others'.
-	time.Sleep(r.o.Settle) // delayed effects of ours come first
+	// Delayed effects of ours come first. In a hurry, too, there is a wait: what is put back
+	// without having been measured may be others'.
+	began := time.Now()
+	r.wait(r.o.Settle)
+	time.Sleep(min(r.o.Settle, ThoroughSettle) - time.Since(began))
 	moves, err := r.idleMoves()
 	once := 0
 	for _, n := range moves {

@@ -101,7 +101,9 @@ func (p *passState) close(ctx context.Context, w *client) error {
 // rest waits for what all writes until now may still do, and attributes it, so
 // that nothing of it is taken for the work of those to come.
 func (p *passState) rest(ctx context.Context) error {
-	p.wait(p.o.Settle)
+	if err := p.pause(p.o.Settle); err != nil {
+		return err
+	}
 	if err := p.look(ctx, nil, nil); err != nil {
 		return err
 	}
@@ -154,7 +156,9 @@ func (p *passState) latch(ctx context.Context, index int) error {
 	if err := w.quit(); err != nil || !slices.ContainsFunc(ws, write.perturbed) {
 		return err
 	}
-	p.wait(p.o.Settle)
+	if err := p.pause(p.o.Settle); err != nil {
+		return err
+	}
 	if err := p.look(ctx, ws, nil); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -197,12 +196,7 @@ func (p *PutBack) atOnce(ctx context.Context, throughWriter bool) error {
 // await waits for what writes, also those that undo, still do.
 func (p *PutBack) await(ctx context.Context) error {
 	p.drain(ctx)
-	select {
-	case <-time.After(p.o.Settle):
-		return nil
-	case <-ctx.Done():
-		return stopped(ctx)
-	}
+	return pause(ctx, p.o.Settle)
 }
 
 // LookLate compares once more, when what may still come has come. It writes nothing.

@@ -18,10 +18,11 @@ import (
 
 // run is one run: what is known so far, and the children that live as long.
 type run struct {
-	o   Options
-	m   Machine
-	log zerolog.Logger
-	rng *rand.Rand
+	o     Options
+	m     Machine
+	log   zerolog.Logger
+	asked context.Context // is cancelled when the run is to stop: pause
+	rng   *rand.Rand
 
 	watched     sysctl.Tree     // the host
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
@@ -92,6 +93,7 @@ type foreign struct {
 // or the report's NotRestored says what was not.
 func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 	r := newRun(m, o)
+	r.asked = ctx
 	err := r.all(ctx)
 	r.aborted = err != nil
 	reached := r.phase
@@ -115,7 +117,7 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 func newRun(m Machine, o Options) *run {
 	o = o.withDefaults()
 	r := &run{
-		o: o, m: m, log: o.Logger,
+		o: o, m: m, log: o.Logger, asked: context.Background(),
 		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]effect{},
@@ -238,13 +240,27 @@ func (r *run) startHaving(ctx context.Context, role Role, devices bool) (*client
 	return c, err
 }
 
-// wait waits, unless that is in the way of somebody in a hurry.
+// wait waits for what may reach the host, unless that is in the way of somebody in a hurry.
 func (r *run) wait(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-r.o.Hurry:
+	}
+}
+
+// pause waits for what may be found out. A run that is to stop finds out nothing any more.
+func (r *run) pause(d time.Duration) error { return pause(r.asked, d) }
+
+func pause(asked context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-asked.Done():
+		return stopped(asked)
 	}
 }
 

@@ -51,10 +51,17 @@ func (r *run) dismiss() error {
 
 // dismissAll waits until that is so for all of them.
 func (r *run) dismissAll() error {
-	if n := len(r.retired); n > 0 {
-		r.wait(r.o.Settle - time.Since(r.retired[n-1].since))
+	if err := r.pause(r.untilDismissed()); err != nil {
+		return err
 	}
 	return r.dismiss()
+}
+
+func (r *run) untilDismissed() time.Duration {
+	if n := len(r.retired); n > 0 {
+		return r.o.Settle - time.Since(r.retired[n-1].since)
+	}
+	return 0
 }
 
 // lastSweep sees what a sibling that is about to end has noticed meanwhile.

@@ -132,7 +132,7 @@ func (r *run) exactBatches() [][]int {
 // again for what comes late: that may be gone soon.
 func (p *passState) linger(ctx context.Context) error {
 	p.drain(ctx)
-	for began := time.Now(); ; time.Sleep(p.o.Settle / pollsInSettle) {
+	for began := time.Now(); ; {
 		effects, err := p.sweepAll(p.sibling)
 		if err != nil {
 			return err
@@ -140,8 +140,11 @@ func (p *passState) linger(ctx context.Context) error {
 		for _, e := range p.notable(effects, nil) {
 			p.addLate(stray{effect: e})
 		}
-		if time.Since(began) >= p.o.Settle || stopped(ctx) != nil {
+		if time.Since(began) >= p.o.Settle {
 			return nil
+		}
+		if err := p.pause(p.o.Settle / pollsInSettle); err != nil {
+			return err
 		}
 	}
 }

@@ -160,7 +160,9 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		if out.took = time.Since(began); out.took >= t.settle || hasPlace(out.effects, t.until) {
 			break
 		}
-		time.Sleep(t.settle / pollsInSettle)
+		if err := r.pause(t.settle / pollsInSettle); err != nil {
+			return out, err
+		}
 	}
 	if err := w.quit(); err != nil {
 		return out, err
@@ -189,7 +191,9 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		if err := r.undoTemplate(ctx, t.writes, out.effects); err != nil {
 			return out, err
 		}
-		time.Sleep(t.settle) // those were writes too
+		if err := r.pause(t.settle); err != nil { // those were writes too
+			return out, err
+		}
 		return out, sibling.quit()
 	}
 	used, r.spare = false, sibling

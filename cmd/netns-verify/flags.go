@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/report/render"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
@@ -37,6 +38,7 @@ type runFlags struct {
 	descriptors          bool
 
 	writeHost, yes bool
+	wait           time.Duration // for the machine's lock
 
 	noJournal, restoreFirst, showSecrets, redact bool
 }
@@ -99,9 +101,10 @@ func (f *runFlags) check() error {
 		when bool
 		text string
 	}{
-		{f.batchSize < 1, "--batch-size must be at least 1"},
-		{f.settle <= 0, "--settle must be more than 0, such as 300ms"},
-		{f.deadline <= 0, "--deadline must be more than 0, such as 30s"},
+		{f.batchSize < 1 || f.batchSize > 1_000_000, "--batch-size must be 1 to 1000000"},
+		{f.settle < time.Millisecond || f.settle > journal.MaxSettle, "--settle must be 1ms to 1h, such as 300ms"},
+		{f.deadline < time.Millisecond || f.deadline > time.Hour, "--deadline must be 1ms to 1h, such as 30s"},
+		{badWait(f.wait), wrongWait},
 		{len(f.allowUntested) > 0 && !f.strict, "--allow-untested means nothing without --strict"},
 	} {
 		if wrong.when {
@@ -122,6 +125,15 @@ func (f *runFlags) check() error {
 	}
 	return nil
 }
+
+// waitFlag is for commands that take the machine's lock.
+func waitFlag(cmd *cobra.Command, d *time.Duration) {
+	cmd.Flags().DurationVar(d, "wait", 0, "how long to wait for another run on this machine to end")
+}
+
+func badWait(d time.Duration) bool { return d < 0 || d > 24*time.Hour }
+
+const wrongWait = "--wait must be 0s to 24h, such as 10m"
 
 func (f *runFlags) logging() logging { return logging{format: f.logFormat, least: f.logLevel} }
 

@@ -37,10 +37,10 @@ func guard(args []string) (status int) {
 var journalPath = journal.Path
 
 // startGuardian starts the process that puts the host back if this one is killed.
-func (s *session) startGuardian() (*parent.Guardian, error) {
+func (s *session) startGuardian(ctx context.Context) (*parent.Guardian, error) {
 	cfg := parent.GuardianConfig{
 		Entry: parent.GuardianEntry, Args: []string{s.f.logFormat, s.f.logLevel, s.id}, Tool: tool().Version,
-		Journal: journalPath(), Lock: s.lock, Stderr: s.errs.file, Machine: s.machine(),
+		Journal: journalPath(), Lock: s.lock, Stderr: s.errs.file, Machine: s.machine(), Asked: ctx,
 	}
 	if s.f.noJournal {
 		s.log.Warn().Msg("no journal is kept (--no-journal): if this run and its guardian are both killed, nobody knows what to put back")

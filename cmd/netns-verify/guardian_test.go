@@ -475,29 +475,83 @@ func TestNoRoomForJournal(t *testing.T) {
 	}
 }
 
-// Who presses Ctrl-C again does not wait for what may come late; the host is put
-// back all the same.
+// Who asks again does not wait for what may come late; the host is put back all the same.
 func TestHurry(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		root := sharedTree(t, 3)
+		before := readTree(t, root)
+		run := startTool(t, toolEntry, `"message":"leak"`, "run", "--json", "--root", root, "--settle", "1h")
+		run.signal(t, sig, `"message":"stopping`)
+		run.signal(t, sig, `"message":"hurrying`)
+		run.ends(t, report.ExitSignal+int(sig))
+		if after := readTree(t, root); after != before {
+			t.Errorf("%v: the host is not as it was:\n%s\nwas\n%s", sig, after, before)
+		}
+	}
+}
+
+// A signal that comes in the last phase counts, too, whether or not anything is left to
+// be cut short.
+func TestSignalLate(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	for _, tt := range []struct {
+		sig    syscall.Signal
+		settle string
+		hurry  bool
+	}{{syscall.SIGTERM, "1s", false}, {syscall.SIGINT, "1h", true}, {syscall.SIGTERM, "1h", true}} {
+		run := startTool(t, toolEntry, `"phase":"restore"`, "run", "--json", "--include", "net/core/somaxconn", "--settle", tt.settle)
+		run.signal(t, tt.sig, `"message":"stopping`)
+		if tt.hurry {
+			run.signal(t, syscall.SIGTERM, `"message":"hurrying`)
+		}
+		run.ends(t, report.ExitSignal+int(tt.sig))
+	}
+}
+
+// A signal ends a wait in which something is to be found out.
+func TestSignalInWait(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
 	root := sharedTree(t, 3)
 	before := readTree(t, root)
-	run := startTool(t, toolEntry, `"message":"leak"`, "run", "--json", "--root", root, "--settle", "10h")
-	for _, says := range []string{`"message":"stopping`, `"message":"hurrying`} {
-		if err := run.cmd.Process.Signal(syscall.SIGINT); err != nil {
-			t.Fatal(err)
-		}
-		run.await(t, says)
-	}
-	if _, err := io.Copy(io.Discard, run.log); err != nil {
-		t.Fatal(err)
-	}
-	_ = run.cmd.Wait() // its exit status is looked at below
-	if got, want := run.cmd.ProcessState.ExitCode(), report.ExitSignal+int(syscall.SIGINT); got != want {
-		t.Errorf("exit status %d, want %d", got, want)
-	}
+	run := startTool(t, toolEntry, `"phase":"reads"`, "run", "--json", "--root", root, "--settle", "1h", "--thorough")
+	run.signal(t, syscall.SIGTERM, `"message":"stopping`)
+	run.await(t, `"phase":"restore"`)
+	run.signal(t, syscall.SIGTERM, `"message":"hurrying`)
+	run.ends(t, report.ExitSignal+int(syscall.SIGTERM))
 	if after := readTree(t, root); after != before {
 		t.Errorf("the host is not as it was:\n%s\nwas\n%s", after, before)
 	}
+}
+
+// signal sends a run a signal and waits until its log says so.
+func (r *toolRun) signal(t *testing.T, sig syscall.Signal, says string) {
+	t.Helper()
+	if err := r.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, says)
+}
+
+// ends waits for a run's end, and wants this exit status, in the report, too, and no journal.
+func (r *toolRun) ends(t *testing.T, want int) (log string) {
+	t.Helper()
+	rest, err := io.ReadAll(r.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.cmd.Wait() // its exit status is looked at below
+	if got := r.cmd.ProcessState.ExitCode(); got != want {
+		t.Errorf("exit status %d, want %d; log:\n%s", got, want, rest)
+	}
+	if r.stdout.Len() > 0 {
+		if run := decode(t, r.stdout.String()).Run; run.ExitStatus != want || run.Complete {
+			t.Errorf("the report says %+v, want exit status %d", run, want)
+		}
+	}
 	noJournal(t)
+	return string(rest)
 }

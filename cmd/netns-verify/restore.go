@@ -31,8 +31,10 @@ type restoring struct {
 	stdout                         printer
 	stderr                         *os.File
 	path                           string
+	wait                           time.Duration
 	known                          *journal.Journal
-	tried                          bool // it is over
+	signal                         error // that came until it was over
+	tried                          bool  // it is over
 	said                           restored
 }
 
@@ -95,6 +97,9 @@ not agreed to, 3 something could not be put back, or the journal is not for here
 				return errors.New("--root must not be empty")
 			}
 			r.root = sysctl.Canonical(r.root)
+			if badWait(r.wait) {
+				return errors.New(wrongWait)
+			}
 			return r.run()
 		},
 	}
@@ -103,6 +108,7 @@ not agreed to, 3 something could not be put back, or the journal is not for here
 	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "show the differences and change nothing")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the result as JSON")
 	cmd.Flags().BoolVar(&r.showSecrets, "show-secrets", false, "show values of keys that not everybody may read")
+	waitFlag(cmd, &r.wait)
 	cmd.Flags().StringVar(&r.root, "root", sysctl.ProcRoot, "sysctl `DIR` that the run had")
 	return cmd
 }
@@ -149,6 +155,9 @@ func (r *restoring) run() error {
 	} else {
 		err = fmt.Errorf("%w; %s stays", err, r.path)
 	}
+	if err == nil && r.signal != nil {
+		err = fmt.Errorf("%w, when all was done: nothing of that run is left", r.signal)
+	}
 	says := report.Plural(len(p.Restored), "key") + " put back; nothing that is known to be of that run is left on the host"
 	if n := len(p.Open) + len(p.Left); n > 0 {
 		says += "; left alone, although not as found: " + report.Plural(n, "other key")
@@ -167,6 +176,10 @@ func (r *restoring) putBack(p *parent.PutBack) error {
 	err := putBack(ctx, p)
 	r.tried = true
 	r.collect(p)
+	stop()
+	if sig := (signalled{}); errors.As(context.Cause(ctx), &sig) {
+		r.signal = sig
+	}
 	return err
 }
 
@@ -197,7 +210,9 @@ var errNoJournal = errors.New("there is no journal")
 
 // open takes the machine's lock, reads the journal and looks at the host.
 func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
-	lock, err := parent.LockedFile()
+	lock, err := parent.AwaitLockedFile(context.Background(), r.wait, func(text string) { // signals end that at once
+		_, _ = fmt.Fprintf(r.stderr, "%s: restore: %s\n", name, text)
+	})
 	if err != nil {
 		return nil, nil, err
 	}

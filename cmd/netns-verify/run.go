@@ -41,6 +41,7 @@ put back afterwards, and the report says what could not be.`,
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.root, "root", sysctl.ProcRoot, "sysctl `DIR`, such as a tree of files for a try")
 	cmd.Flags().BoolVar(&f.writeHost, "write-host", false, "also write the host's keys, and see which namespaces take them over (as root)")
+	waitFlag(cmd, &f.wait)
 	cmd.Flags().BoolVar(&f.restoreFirst, "restore-first", false, "first put back what a run that was killed has left (see restore)")
 	cmd.Flags().BoolVar(&f.noJournal, "no-journal", false, "go on where the host's values cannot be kept in a file")
 	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "agree to --write-host without being asked")

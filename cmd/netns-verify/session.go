@@ -75,7 +75,6 @@ func (s *session) run() int {
 		Run: report.Run{Seed: s.f.seed, DryRun: s.f.dryRun},
 	})
 	r, err := s.verify(ctx, hurry, &host)
-	cause := context.Cause(ctx)
 	stop() // the host is as good as it will be: from here on, signals may end us
 	if s.screen != nil {
 		s.screen.close()
@@ -89,7 +88,7 @@ func (s *session) run() int {
 	r.Run.Observe = s.f.observe.Names()
 	r.Run.DurationMS = time.Since(s.start).Milliseconds()
 	r.Normalize()
-	end := s.ending(err, cause)
+	end := s.ending(err, context.Cause(ctx))
 	r.Conclude(end)
 	nothing := err != nil && empty(r)
 	if nothing || err != nil && end.Signal == 0 {
@@ -129,7 +128,7 @@ func (s *session) prepare(ctx context.Context) error {
 	case ro && !s.f.dryRun:
 		return readOnly{net}
 	}
-	if s.lock, err = parent.LockedFile(); err != nil || s.f.dryRun {
+	if s.lock, err = parent.AwaitLockedFile(ctx, s.f.wait, s.waiting); err != nil || s.f.dryRun {
 		return err
 	}
 	if err := s.leftOver(ctx); err != nil {
@@ -137,6 +136,14 @@ func (s *session) prepare(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// waiting says for whom.
+func (s *session) waiting(text string) {
+	if s.screen != nil {
+		_, _ = fmt.Fprintln(s.screen, text)
+	}
+	s.log.Info().Msg(text)
 }
 
 // open says what is about to happen, to people and to the log.
@@ -159,7 +166,7 @@ func (s *session) verify(ctx context.Context, hurry <-chan struct{}, host *repor
 	o := s.f.options()
 	o.Logger, o.Hurry = s.log, hurry
 	if !s.f.dryRun {
-		g, err := s.startGuardian()
+		g, err := s.startGuardian(ctx)
 		if err != nil {
 			return &report.Report{}, err
 		}
@@ -193,10 +200,9 @@ func (s *session) ending(err, cause error) report.Ending {
 	end := report.Ending{Strict: s.f.strict, AllowUntested: s.f.allowUntested.match}
 	var sig signalled
 	switch {
-	case err == nil: // a signal that came too late to end anything does not count
-	case errors.As(cause, &sig):
+	case errors.As(cause, &sig): // also where all was done by then
 		end.Err, end.Signal = sig, int(sig.Signal)
-	default:
+	case err != nil:
 		end.Err = errors.New(withErrno(err))
 	}
 	return end

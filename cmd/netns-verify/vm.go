@@ -92,9 +92,9 @@ func (f *vmFlags) check() error {
 		{f.accel != string(vm.Auto) && f.accel != string(vm.KVM) && f.accel != string(vm.TCG), fmt.Sprintf("--accel: unknown %q: use one of auto, kvm, tcg", f.accel)},
 		{f.memory < 128<<20 || f.memory > 1<<40, "--memory must be at least 128M and at most 1T"},
 		{f.cpus < 1 || f.cpus > 255, "--cpus must be 1 to 255"},
-		{f.timeout <= 0, "--timeout must be more than 0, such as 5m"},
+		{f.timeout <= 0 || f.timeout > 24*time.Hour, "--timeout must be more than 0 and at most 24h, such as 5m"},
 		{f.reboots < 0 || f.reboots == 1 || f.reboots > 1000, "--reboots must be 0, or 2 to 1000: with the write and without"},
-		{f.jobs < 1, "--jobs must be at least 1"},
+		{f.jobs < 1 || f.jobs > 255, "--jobs must be 1 to 255"},
 		{f.jobs > 1 && f.keepConsole != "", "--keep-console means nothing with --jobs: the consoles would be mixed up"},
 	} {
 		if wrong.when {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +65,9 @@ func (v *vmSession) run() int {
 	v.open(kernels)
 	reports := v.all(ctx, kernels)
 	stop() // from here on, signals may end us
+	if end := v.ending(nil, context.Cause(ctx)); end.Signal != 0 && !slices.ContainsFunc(reports, signalEnded) {
+		reports[len(reports)-1].Conclude(end) // it came when all were done
+	}
 	if v.screen != nil {
 		v.screen.close()
 		_, _ = fmt.Fprintln(v.errs.file)
@@ -73,6 +77,9 @@ func (v *vmSession) run() int {
 	}
 	return v.publishAll(reports, out)
 }
+
+// signalEnded tells that a signal has ended a run.
+func signalEnded(r *report.Report) bool { return r.Run.ExitStatus > report.ExitSignal }
 
 // prepare reads everything that guests are made of, before the first is. It takes no
 // longer than a boot may.
