@@ -341,5 +341,9 @@ func (r *run) endGuard() error {
 		r.warn("%v", errUnended)
 		return errors.Join(errUnended, r.o.Guard.End(true))
 	}
-	return r.o.Guard.End(keep)
+	err := r.o.Guard.End(keep)
+	if errors.Is(err, ErrJournal) {
+		r.warn("%v", err)
+	}
+	return err
 }

@@ -21,12 +21,13 @@ import (
 // end of a pipe: when the other end sees it closed without a goodbye, it puts the
 // host back (guardianProcess).
 type Guardian struct {
-	cfg  GuardianConfig
-	mu   sync.Mutex
-	conn *protocol.Conn[ack, word]
-	cmd  *exec.Cmd
-	ends []*os.File // of the pipes
-	err  error      // it is gone
+	cfg   GuardianConfig
+	mu    sync.Mutex
+	conn  *protocol.Conn[ack, word]
+	cmd   *exec.Cmd
+	ends  []*os.File    // of the pipes
+	ended chan struct{} // closed when the process has
+	err   error         // it is gone
 	// refused is why it could not begin, late why it could not keep what is ahead. It does
 	// both while the run goes on, until that has something more to announce.
 	refused, late error
@@ -111,10 +112,15 @@ func StartGuardian(cfg GuardianConfig) (*Guardian, error) {
 		pipes.closeAll()
 		return nil, fmt.Errorf("start the guardian: %w", err)
 	}
-	return &Guardian{
-		cfg: cfg, cmd: cmd, ends: []*os.File{wordsW, acksR},
+	g := &Guardian{
+		cfg: cfg, cmd: cmd, ends: []*os.File{wordsW, acksR}, ended: make(chan struct{}),
 		conn: protocol.NewConn[ack, word](acksR, wordsW),
-	}, nil
+	}
+	go func() {
+		defer close(g.ended)
+		_ = cmd.Wait() // how it ended is noticed, or does not matter any more
+	}()
+	return g, nil
 }
 
 // ErrJournal is that the host's values could not be kept where a later `restore`
@@ -212,16 +218,13 @@ func (g *Guardian) End(keep bool) error {
 	return err
 }
 
-// removeJournal does not wait for ever: the file system may be what the guardian hangs in.
+// removeJournal does nothing where the guardian was killed and is still there: it hangs in
+// the journal's file system, and so would we.
 func (g *Guardian) removeJournal() error {
-	removed := make(chan error, 1)
-	go func() { removed <- journal.Remove(g.cfg.Journal) }()
-	select {
-	case err := <-removed:
-		return err
-	case <-time.After(askedDeadline):
-		return fmt.Errorf("%w: remove %s: %w", ErrJournal, g.cfg.Journal, errDeadline)
+	if !g.endedWithin(askedDeadline) {
+		return fmt.Errorf("%w: the guardian does not end, so %s was not removed: run netns-verify restore when it has", ErrJournal, g.cfg.Journal)
 	}
+	return journal.Remove(g.cfg.Journal)
 }
 
 // Close ends the pipe and waits until the guardian has ended; not for ever, but one that
@@ -230,21 +233,21 @@ func (g *Guardian) Close() {
 	for _, f := range g.ends {
 		_ = f.Close()
 	}
-	ended, patience := make(chan struct{}), DefaultDeadline
+	patience := DefaultDeadline
 	if g.gone() {
 		patience = time.Second // it was killed, and ends when the kernel lets it
 	}
-	go func() {
-		defer close(ended)
-		_ = g.cmd.Wait() // how it ended has been noticed, or does not matter any more
-	}()
-	select {
-	case <-ended:
-		return
-	case <-time.After(patience):
-	}
-	if !g.begun || g.left || g.gone() {
+	if !g.endedWithin(patience) && (!g.begun || g.left || g.gone()) {
 		_ = g.cmd.Process.Kill()
+	}
+}
+
+func (g *Guardian) endedWithin(d time.Duration) bool {
+	select {
+	case <-g.ended:
+		return true
+	case <-time.After(d):
+		return false
 	}
 }
 
