@@ -519,8 +519,9 @@ func TestSignalInWait(t *testing.T) {
 	before := readTree(t, root)
 	run := startTool(t, toolEntry, `"phase":"reads"`, "run", "--json", "--root", root, "--settle", "1h", "--thorough")
 	run.signal(t, syscall.SIGTERM, `"message":"stopping`)
-	run.await(t, `"phase":"restore"`)
-	run.signal(t, syscall.SIGTERM, `"message":"hurrying`)
+	if err := run.cmd.Process.Signal(syscall.SIGTERM); err != nil { // of what the host needs
+		t.Fatal(err)
+	}
 	run.ends(t, report.ExitSignal+int(syscall.SIGTERM))
 	if after := readTree(t, root); after != before {
 		t.Errorf("the host is not as it was:\n%s\nwas\n%s", after, before)
