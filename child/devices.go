@@ -30,16 +30,22 @@ func (s *server) devices(d *protocol.Devices) error {
 	}
 	defer h.Close()
 	m := maker{handle: h, made: map[string]int{}}
-	out := &protocol.Made{Devices: []protocol.Device{}}
+	tell := func(kind string, name protocol.Bytes, err error) error {
+		d := protocol.Device{Kind: kind, Name: name, Error: protocol.FromError(err)}
+		return s.conn.Send(protocol.Reply{Made: &protocol.Made{Devices: []protocol.Device{d}}})
+	}
 	for _, l := range d.Like { // first, while their indices are free
 		kind, err := m.like(string(l.Name), l.Index, kinds)
-		out.Devices = append(out.Devices, protocol.Device{Kind: kind, Name: l.Name, Error: protocol.FromError(err)})
+		if err := tell(kind, l.Name, err); err != nil {
+			return err
+		}
 	}
 	for _, k := range kinds {
-		err := m.kind(k)
-		out.Devices = append(out.Devices, protocol.Device{Kind: k.Name, Name: protocol.Bytes(k.Device), Error: protocol.FromError(err)})
+		if err := tell(k.Name, protocol.Bytes(k.Device), m.kind(k)); err != nil {
+			return err
+		}
 	}
-	return s.conn.Send(protocol.Reply{Made: out})
+	return nil
 }
 
 // maker makes devices one after another.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -26,11 +27,34 @@ type server struct {
 	reader  sysctl.Reader // of what is written, without a survey
 }
 
+// sayEvery is how long replies are kept back at most, while there come more: the parent
+// takes a child for hung that says nothing.
+const sayEvery = time.Second
+
+// replies are sent together, but not much later than they are made.
+type replies struct {
+	*bufio.Writer
+	said time.Time
+}
+
+func (r *replies) Write(b []byte) (int, error) {
+	n, err := r.Writer.Write(b)
+	if err == nil && time.Since(r.said) >= sayEvery {
+		err = r.Flush()
+	}
+	return n, err
+}
+
+func (r *replies) Flush() error {
+	r.said = time.Now()
+	return r.Writer.Flush()
+}
+
 // Serve says hello and answers requests until it is told to quit. EOF without
 // a quit means that the parent is gone: an error. A panic while serving is
 // told to the parent as a failure, with its stack in the log, and ends the child.
 func Serve(tree sysctl.Tree, hello protocol.Hello, r io.Reader, w io.Writer, log zerolog.Logger) (err error) {
-	replies := bufio.NewWriterSize(w, 64<<10) // the answer to a small request is one write(2)
+	replies := &replies{Writer: bufio.NewWriterSize(w, 64<<10)} // the answer to a small request is one write(2)
 	s := &server{tree: tree, conn: protocol.NewConn[protocol.Request, protocol.Reply](r, replies)}
 	defer func() {
 		if s.sweeper != nil {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
@@ -193,4 +195,35 @@ func TestGarbageEndsTheChild(t *testing.T) {
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "malformed") {
 		t.Errorf("garbage: %v", err)
 	}
+}
+
+// sluggish is a tree to which each write takes long.
+type sluggish struct{ sysctl.Tree }
+
+func (sluggish) Write(sysctl.Key, string) error { time.Sleep(time.Minute); return nil }
+
+// What takes long is told as it goes on: silence means that a child hangs.
+func TestSlowWritesAreTold(t *testing.T) {
+	tree := sluggish{fixture(t, map[string]string{"net/a": "1"})}
+	synctest.Test(t, func(t *testing.T) {
+		conn, hangUp, ended := talk(t, tree)
+		began := time.Now()
+		err := conn.Send(protocol.Request{Replay: &protocol.Replay{Writes: []protocol.Assign{{Key: "net/a", Value: "2"}, {Key: "net/a", Value: "3"}, {Key: "net/a", Value: "4"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if r, err := conn.Receive(); err != nil || r.Write == nil {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if at := time.Since(began); at != time.Duration(i+1)*time.Minute {
+				t.Errorf("write %d is told after %v", i+1, at)
+			}
+		}
+		if r, err := conn.Receive(); err != nil || r.Done == nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		hangUp()
+		<-ended
+	})
 }

@@ -18,12 +18,12 @@ import (
 // client is the parent's side of one child. After an error it is of no use
 // any more, and the child has been killed.
 type client struct {
-	role     Role
-	proc     *Process
-	conn     *protocol.ParentConn
-	deadline time.Duration
-	pid      int
-	dead     bool
+	role Role
+	proc *Process
+	conn *protocol.ParentConn
+	pace *pace
+	pid  int
+	dead bool
 
 	writing  func([]sysctl.Key)           // Options.Writing
 	announce func(protocol.Request) error // to Options.Guard
@@ -36,21 +36,21 @@ type client struct {
 // of a namespace with hundreds of devices is a few MB.
 const maxAnswer = 256 << 20
 
-// errDeadline is the cause of a call that took too long.
+// errDeadline is the cause of a call in which the child was silent for too long.
 var errDeadline = errors.New("no answer within the deadline")
 
 // startClient starts a child and hears its hello.
-func startClient(ctx context.Context, m Machine, role Role, deadline time.Duration) (*client, error) {
+func startClient(ctx context.Context, m Machine, role Role, pace *pace) (*client, error) {
 	proc, err := m.Start(ctx, role)
 	if err != nil {
 		return nil, err
 	}
 	c := &client{
-		role: role, proc: proc, deadline: deadline,
+		role: role, proc: proc, pace: pace,
 		conn: protocol.NewConn[protocol.Reply, protocol.Request](proc.Replies, proc.Requests),
 	}
 	var hello *protocol.Hello
-	err = c.limited("say hello", func() error {
+	err = c.limited("say hello", func(func()) error {
 		r, err := c.conn.Receive()
 		hello = r.Hello
 		if err == nil && hello == nil {
@@ -88,7 +88,7 @@ func (c *client) call(what string, req protocol.Request, on func(protocol.Reply)
 		return fmt.Errorf("%s: %s: the child is gone", c.role, what)
 	}
 	c.conn.Allow(maxAnswer)
-	return c.limited(what, func() error {
+	return c.limited(what, func(heard func()) error {
 		sent := make(chan error, 1)
 		send := func() {
 			err := c.conn.Send(req)
@@ -122,6 +122,7 @@ func (c *client) call(what string, req protocol.Request, on func(protocol.Reply)
 			if err := on(r); err != nil {
 				return err
 			}
+			heard()
 		}
 	})
 }
@@ -149,22 +150,19 @@ const (
 	pipeSize    = 4 << 10
 )
 
-// limited runs f under the deadline; the child does not survive an error.
+// limited runs f, which calls heard after each message: without one for as long as the
+// deadline the child is given up. It does not survive an error.
 // Requests are not cut short by the run's context: it is asked between them.
-func (c *client) limited(what string, f func() error) error {
-	late := make(chan struct{})
-	timer := time.AfterFunc(c.deadline, func() {
-		close(late)
-		c.proc.Kill()
-	})
-	err := f()
-	if !timer.Stop() {
-		<-late
-		err = fmt.Errorf("%w (%v)", errDeadline, c.deadline)
+func (c *client) limited(what string, f func(heard func()) error) error {
+	s := listen(c.pace.deadline(what), c.proc.Kill)
+	err := f(s.heard)
+	if !s.over() {
+		err = fmt.Errorf("%w (%v)", errDeadline, s.deadline)
 	}
 	if err != nil {
 		return c.fail(what, err)
 	}
+	c.pace.note(what, s.longest)
 	return nil
 }
 
@@ -184,7 +182,7 @@ func (c *client) fail(what string, err error) error {
 
 // survey asks for all keys and makes them the baseline of the child's sweeps.
 func (c *client) survey() (sysctl.Snapshot, error) {
-	return c.entries("survey", protocol.Request{Survey: &protocol.Survey{}})
+	return c.entries(stepSurvey, protocol.Request{Survey: &protocol.Survey{}})
 }
 
 // entries collects the keys that answer a request, in their order.
@@ -325,7 +323,7 @@ func (c *client) wait() error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(max(c.deadline, leastToEnd)):
+	case <-time.After(max(c.pace.deadline(stepEnd), leastToEnd)):
 		c.kill(ended)
 		return fmt.Errorf("process %d does not end: %w", c.pid, errDeadline)
 	}
@@ -343,7 +341,7 @@ func (c *client) kill(ended <-chan error) {
 	c.proc.Kill()
 	select {
 	case <-ended:
-	case <-time.After(max(c.deadline, leastToEnd)):
+	case <-time.After(max(c.pace.deadline(stepEnd), leastToEnd)):
 		if c.unended != nil {
 			c.unended.Store(true)
 		}

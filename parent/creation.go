@@ -94,9 +94,7 @@ func (r *run) atPeace(ctx context.Context) error {
 	if err := r.pause(r.untilLast(ctx)); err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, drainDeadline, errDeadline)
-	defer cancel()
-	if err := r.m.Drain(limited); err != nil {
+	if err := r.awaitDrain(ctx); err != nil {
 		r.undrained(err)
 	}
 	if err := stopped(ctx); err != nil {

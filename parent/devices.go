@@ -55,16 +55,24 @@ func (d Devices) request() *protocol.Devices {
 	return m
 }
 
-// makeDevices has the child make its devices.
+// makeDevices has the child make its devices. It tells of each, since a kernel that has to
+// load modules for them takes its time.
 func (c *client) makeDevices(d Devices) error {
 	req := d.request()
-	return c.call("make devices", protocol.Request{Devices: req}, func(r protocol.Reply) error {
-		if r.Made == nil || len(r.Made.Devices) != len(req.Kinds)+len(req.Like) {
+	const what = "make devices"
+	made, wanted := []protocol.Device{}, len(req.Kinds)+len(req.Like)
+	err := c.call(what, protocol.Request{Devices: req}, func(r protocol.Reply) error {
+		if r.Made == nil || len(made)+len(r.Made.Devices) > wanted {
 			return errors.New("the answer is not one to a request for devices")
 		}
-		c.made = r.Made.Devices
+		made = append(made, r.Made.Devices...)
 		return nil
 	})
+	if err == nil && len(made) != wanted {
+		err = c.fail(what, fmt.Errorf("%d of %d devices were answered", len(made), wanted))
+	}
+	c.made = made
+	return err
 }
 
 // Which children have devices? A writer of a pass, the control namespace and those

@@ -13,7 +13,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// drainDeadline is the longest wait for ended namespaces to be cleaned up.
+// drainDeadline is the least that a wait for ended namespaces to be cleaned up may take.
 const drainDeadline = 30 * time.Second
 
 // finish ends the children, waits until their namespaces are really gone, and

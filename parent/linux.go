@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"sync"
 	"syscall"
@@ -114,7 +115,7 @@ func (l *Linux) start(role Role) (*Process, error) {
 	cmd := reexec.Command(l.cfg.Entry, string(role), l.cfg.Root, l.cfg.LogLevel, l.cfg.Marks)
 	cmd.ExtraFiles = pipes.childEnds
 	cmd.Stderr = tail
-	cmd.WaitDelay = time.Second // a descendant may hold stderr open
+	cmd.WaitDelay = time.Second // whoever else has stderr open is not waited for
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
 	own := l.cfg.UserNS || role == RoleUserWriter
 	if own {
@@ -133,7 +134,7 @@ func (l *Linux) start(role Role) (*Process, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			waitErr = cmd.Wait()
+			waitErr = goodEnd(cmd.Wait())
 		}
 		close(exited)
 	}()
@@ -156,6 +157,15 @@ func (l *Linux) start(role Role) (*Process, error) {
 		Build: l.cfg.Build, NotNetNS: l.netns, UserNS: l.userns, OwnUserNS: own,
 		Receive: func() (sysctl.Handle, error) { return receive(socket) },
 	}, nil
+}
+
+// goodEnd is how a process ended. That somebody had its output open for longer is no
+// failure: a process that was being started just then, on a busy machine, or a descendant.
+func goodEnd(err error) error {
+	if errors.Is(err, exec.ErrWaitDelay) {
+		return nil
+	}
+	return err
 }
 
 // asOrdinaryUser makes the child root in a user namespace of its own, which

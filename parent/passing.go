@@ -150,11 +150,9 @@ func (r *run) handedOver(ctx context.Context, w *client, ws []write) ([]passed, 
 	return all, nil
 }
 
-// drained waits until the namespaces of all children that have ended are gone.
+// drained is awaitDrain for those who cannot go on without.
 func (r *run) drained(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
-	defer cancel()
-	if err := r.m.Drain(ctx); err != nil {
+	if err := r.awaitDrain(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", errUndrained, err)
 	}
 	return nil

@@ -23,6 +23,7 @@ type run struct {
 	log   zerolog.Logger
 	asked context.Context // is cancelled when the run is to stop: pause
 	rng   *rand.Rand
+	pace  *pace
 
 	watched     sysctl.Tree     // the host
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
@@ -118,7 +119,7 @@ func newRun(m Machine, o Options) *run {
 	o = o.withDefaults()
 	r := &run{
 		o: o, m: m, log: o.Logger, asked: context.Background(),
-		rng:      rand.New(rand.NewPCG(o.Seed, 0)),
+		rng: rand.New(rand.NewPCG(o.Seed, 0)), pace: newPace(o.Deadline),
 		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]effect{},
 		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
@@ -225,7 +226,7 @@ func (r *run) start(ctx context.Context, role Role) (*client, error) {
 }
 
 func (r *run) startHaving(ctx context.Context, role Role, devices bool) (*client, error) {
-	c, err := startClient(ctx, r.m, role, r.o.Deadline)
+	c, err := startClient(ctx, r.m, role, r.pace)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -19,9 +20,11 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	r.enter(PhaseSurvey, "")
 	var err error
 	r.watched = r.m.Host()
+	began := time.Now()
 	if r.host, err = sysctl.NewSweeper(r.watched); err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
+	r.pace.note(stepSurvey, time.Since(began))
 	r.secrets.learn(r.host.Baseline())
 	if len(r.o.Covered) > 0 {
 		r.skip(PhaseSurvey, fmt.Sprintf("something is mounted on %s: what the host has there can be neither observed nor put back, so no key there was written", named(r.o.Covered)))

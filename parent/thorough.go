@@ -151,9 +151,7 @@ func (p *passState) linger(ctx context.Context) error {
 
 // drain waits until the namespaces of children that have ended are gone.
 func (r *run) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), drainDeadline, errDeadline)
-	defer cancel()
-	if err := r.m.Drain(ctx); err != nil {
+	if err := r.awaitDrain(context.WithoutCancel(ctx)); err != nil {
 		r.undrained(err)
 	}
 }

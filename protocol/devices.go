@@ -24,7 +24,8 @@ type Like struct {
 	Index int `json:"index"`
 }
 
-// Made answers a request for devices: one entry for each that was asked for.
+// Made answers a part of a request for devices: in all there is one entry for each that
+// was asked for, in order, the likenesses first.
 type Made struct {
 	Devices []Device `json:"devices"`
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // Version changes with every change of a message.
-const Version = 3
+const Version = 4
 
 // Request is a message from the parent: exactly one field is set.
 type Request struct {

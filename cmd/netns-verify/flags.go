@@ -61,7 +61,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the orders of the run that printed this seed (0: draw one)")
 	fs.IntVar(&f.batchSize, "batch-size", parent.DefaultBatchSize, "keys written between two looks at the observers")
 	fs.DurationVar(&f.settle, "settle", parent.DefaultSettle, "how long to wait for delayed effects (with --thorough: default 1s)")
-	fs.DurationVar(&f.deadline, "deadline", parent.DefaultDeadline, "longest wait for one answer of a child")
+	fs.DurationVar(&f.deadline, "deadline", parent.DefaultDeadline, "longest silence of a child; longer where the machine is slow")
 	fs.BoolVar(&f.thorough, "thorough", false, "try every kind of value, more orders, and wait for what comes late")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "stop after the plan, print it and write nothing")
 	fs.BoolVar(&f.allowOneWay, "allow-one-way", false, "also write keys that cannot be put back until reboot")

@@ -70,7 +70,7 @@ func (f *vmFlags) register(cmd *cobra.Command) {
 	f.memory = 512 << 20
 	fs.Var(&f.memory, "memory", "the machine's memory")
 	fs.IntVar(&f.cpus, "cpus", 1, "the machine's processors")
-	fs.DurationVar(&f.timeout, "timeout", 30*time.Minute, "longest time for one boot, and for reading the kernels")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Minute, "longest silence of a machine, and longest time for reading the kernels")
 	fs.IntVar(&f.reboots, "reboots", 10, "boots that prove what cannot be undone, with the write and without (0: none)")
 	fs.StringVar(&f.keepConsole, "keep-console", "", "write what the kernels write to their console to `FILE`")
 	fs.IntVar(&f.jobs, "jobs", 1, "kernels at a time")

@@ -214,8 +214,8 @@ func TestVMFaults(t *testing.T) {
 		{"panic", nil, "the guest's kernel panicked without a last word: sysrq triggered crash", "forward", "sysrq: Trigger a crash"},
 		{"memory", []string{"--memory", "160M"}, "the guest's kernel panicked without a last word: System is deadlocked on memory", "forward", "Out of memory"},
 		{"die", nil, "the guest's kernel panicked without a last word: Attempted to kill init! exitcode=0x00000700", "forward", ""},
-		{"hang", []string{"--timeout", "15s"}, "the guest had not finished after 15s (--timeout)", "forward", ""},
-		{"mute", []string{"--timeout", "5s"}, "the guest had not finished after 5s (--timeout)", "boot", ""},
+		{"hang", []string{"--timeout", "15s"}, "the guest was silent for 15s (--timeout)", "forward", ""},
+		{"mute", []string{"--timeout", "5s"}, "the guest was silent for 5s (--timeout)", "boot", ""},
 		{"crash", nil, "panic in the guest: the guest has a bug", "forward", "main.fault("},
 		{"none", []string{"--append", "rdinit=/nonexistent"}, "the guest's kernel panicked before it said hello: VFS: Unable to mount root fs", "boot", ""},
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,24 +31,30 @@ type kernelSession struct {
 
 	mu      sync.Mutex
 	boots   int
-	first   vm.Result // of the first boot
+	first   vm.Result // of the first boot that got to a first word
 	console []string  // of a boot that failed
 }
 
-// run does a whole run. The report is never nil.
-func (k *kernelSession) run(ctx context.Context, order guestlink.Run) (*report.Report, error) {
-	w := &witness{vmSession: k.vmSession, kernel: k.kernel}
-	w.booting()
-	final, err := k.boot(ctx, guestlink.Order{Run: &order}, w.hear)
-	if final != nil && final.Report != nil {
-		final.Report.Normalize()
-		return final.Report, err
-	}
-	if err == nil {
-		err = errors.New("the guest's final message has no report")
-	}
-	return w.partial(), err
+// run does a whole run. The report is never nil. A boot that fails before anything was
+// written is made again: later, what it ends by is what it was to find.
+func (k *kernelSession) run(ctx context.Context, order guestlink.Run) (r *report.Report, err error) {
+	err = reboot.Again(ctx, func() (bool, error) {
+		w := &witness{vmSession: k.vmSession, kernel: k.kernel}
+		w.booting()
+		final, err := k.boot(ctx, guestlink.Order{Run: &order}, w.hear)
+		if final != nil && final.Report != nil {
+			final.Report.Normalize()
+			r = final.Report
+		} else {
+			err = cmp.Or(err, errNoReport)
+			r = w.partial()
+		}
+		return !w.wrote, err
+	})
+	return r, err
 }
+
+var errNoReport = errors.New("the guest's final message has no report")
 
 // probe makes writes in a machine of their own (reboot.Boot).
 func (k *kernelSession) probe(ctx context.Context, writes []report.Cause) ([]report.Effect, error) {
@@ -73,10 +80,20 @@ func (k *kernelSession) probe(ctx context.Context, writes []report.Cause) ([]rep
 
 // prove boots the kernel again for each round that one-way leaks need. Keys that
 // could not be told from their causes before are written once more, with the
-// causes first and alone.
-func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Report, error) {
+// causes first and alone. Where that fails the report has what is known without, and says so.
+func (k *kernelSession) prove(ctx context.Context, r *report.Report) error {
+	err := k.proveOver(ctx, r)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	k.log.Warn().Str("kernel", k.kernel.Name).Str("error", withErrno(err)).Strs("console", k.console).Msg("the proof over reboots is not complete")
+	r.Run.Skipped = append(r.Run.Skipped, report.Skipped{Phase: phaseReboots, Why: err.Error()})
+	return nil
+}
+
+func (k *kernelSession) proveOver(ctx context.Context, r *report.Report) error {
 	if !slices.ContainsFunc(r.Leaks, oneWay) || k.f.reboots < 2 {
-		return r, nil
+		return nil
 	}
 	if k.screen != nil && k.f.jobs == 1 {
 		k.screen.progress(progressOf(k.kernel.Name + ": proving what cannot be undone over reboots"))
@@ -86,7 +103,7 @@ func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Re
 		plan.AtATime = 1 // or the consoles would be mixed up
 	}
 	if err := reboot.Confirm(ctx, r, plan, k.probe); err != nil {
-		return r, err
+		return err
 	}
 	order := k.order()
 	order.Include, order.Exclude, order.WriteHost = nil, nil, false
@@ -101,21 +118,21 @@ func (k *kernelSession) prove(ctx context.Context, r *report.Report) (*report.Re
 	}
 	open := reboot.Unresolved(r)
 	if len(order.Latches) == 0 || len(open) == 0 {
-		return r, nil
+		return nil
 	}
 	for _, key := range open {
 		order.Include = append(order.Include, sysctl.ExactGlob(sysctl.Key(key)))
 	}
 	again, err := k.run(ctx, order)
 	if err != nil {
-		return r, err
+		return err
 	}
 	reboot.Known(again, r)
 	if err := reboot.Confirm(ctx, again, plan, k.probe); err != nil {
-		return r, err
+		return err
 	}
 	reboot.Resolve(r, again)
-	return r, nil
+	return nil
 }
 
 func oneWay(l report.Leak) bool {
@@ -144,7 +161,7 @@ func (k *kernelSession) boot(ctx context.Context, o guestlink.Order, hear func(g
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.boots++; k.boots == 1 {
+	if k.boots++; k.first.Boot == 0 {
 		k.first = *result
 	}
 	if err != nil {

@@ -175,7 +175,7 @@ func (v *vmSession) one(ctx context.Context, k *kernel.Kernel) *report.Report {
 	s := &kernelSession{vmSession: v, kernel: k}
 	r, err := s.run(ctx, s.order())
 	if err == nil {
-		r, err = s.prove(ctx, r)
+		err = s.prove(ctx, r)
 	}
 	r.Tool = tool()
 	r.VM = &report.VM{Accel: string(s.first.Accel), MemoryMB: v.f.memory.mib(), Boots: s.boots, BootMS: s.first.Boot.Milliseconds()}

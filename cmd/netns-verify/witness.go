@@ -12,6 +12,9 @@ import (
 // phaseBoot is before a guest's first word; its other phases are its own.
 const phaseBoot parent.Phase = "boot"
 
+// phaseReboots is after a run, when what cannot be undone is proved.
+const phaseReboots = "reboots"
+
 // What is kept of a guest's messages, in case it does not stop: of each kind so many,
 // and in all so many bytes of JSON.
 const (
@@ -33,6 +36,7 @@ type witness struct {
 	leaks   []report.Leak
 	bytes   int // of these lists
 	writing *guestlink.Writing
+	wrote   bool // something was going to be written
 }
 
 func (w *witness) booting() {
@@ -52,7 +56,7 @@ func (w *witness) hear(m guestlink.Message) {
 		p := m.Progress
 		w.progress(parent.Progress{Phase: parent.Phase(p.Phase), Done: p.Done, Total: p.Total, Doing: p.Doing, Leaks: p.Leaks})
 	case m.Writing != nil:
-		w.writing = m.Writing
+		w.writing, w.wrote = m.Writing, true
 	case m.Log != nil:
 		w.pass(m.Log.Line)
 	case m.Module != nil:
@@ -84,7 +88,9 @@ func (w *witness) progress(p parent.Progress) {
 }
 
 // progressOf is a stage that has no steps.
-func progressOf(doing string) parent.Progress { return parent.Progress{Phase: "reboots", Doing: doing} }
+func progressOf(doing string) parent.Progress {
+	return parent.Progress{Phase: phaseReboots, Doing: doing}
+}
 
 // pass gives a line of the guest's log the form of ours.
 func (w *witness) pass(line []byte) {

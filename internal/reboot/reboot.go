@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/netns-verify/netns-verify/internal/bisect"
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -15,6 +16,21 @@ import (
 // Boot boots a fresh machine, makes these writes in one new namespace, and
 // tells what changed elsewhere. All writes are by the same kind of writer.
 type Boot func(ctx context.Context, writes []report.Cause) ([]report.Effect, error)
+
+// tries is how often a boot is made, if it fails: on a busy machine one may, and the next
+// one does not.
+const tries = 3
+
+// Again makes a boot until it does not fail, is not worth another try or was tried often
+// enough, and returns the last error.
+func Again(ctx context.Context, boot func() (worth bool, err error)) error {
+	for n := 1; ; n++ {
+		worth, err := boot()
+		if err == nil || !worth || n == tries || ctx.Err() != nil {
+			return err
+		}
+	}
+}
 
 // narrowing is how many boots may be spent on narrowing one leak's candidates
 // down, for each round of confirmation.
@@ -36,7 +52,8 @@ type Plan struct {
 // proved; a leak that has none is unconfirmed. Leaks that show in different
 // places share their boots, each with an order of its own.
 //
-// On an error the report holds what is known by then.
+// A boot that fails is made again. On an error, after the last try, the report holds what
+// is known by then: the rounds that were made count.
 func Confirm(ctx context.Context, r *report.Report, plan Plan, boot Boot) error {
 	if plan.Rounds < 2 {
 		return nil
@@ -79,14 +96,24 @@ func (p *prover) all(r *report.Report) error {
 		}
 	}
 	for _, group := range apart(known, p.rounds) {
-		if err := p.confirm(group); err != nil {
-			return fmt.Errorf("confirm a one-way leak: %w", err)
-		}
+		err := p.confirm(group)
 		for _, t := range group {
-			p.refuted[t.index] = !t.conclude()
+			p.refuted[t.index] = !t.conclude(p.rounds)
+		}
+		if err != nil {
+			return fmt.Errorf("confirm a one-way leak: %w", err)
 		}
 	}
 	return nil
+}
+
+// effects is what a boot with these writes shows.
+func (p *prover) effects(writes []report.Cause) (effects []report.Effect, err error) {
+	err = Again(p.ctx, func() (bool, error) {
+		effects, err = p.boot(p.ctx, writes)
+		return true, err
+	})
+	return effects, err
 }
 
 // narrow looks for a leak's cause among its candidates, unless the write that
@@ -98,7 +125,7 @@ func (p *prover) narrow(l *report.Leak) error {
 		return nil
 	}
 	shows := func(writes []report.Cause) (bool, error) {
-		effects, err := p.boot(p.ctx, writes)
+		effects, err := p.effects(writes)
 		return has(effects, l.Effects[0]), err
 	}
 	if len(l.Cause) > 0 && !slices.ContainsFunc(l.Cause, secret) {
@@ -149,50 +176,49 @@ func (p *prover) search(l *report.Leak, candidates []report.Cause, shows func([]
 	return nil
 }
 
-// confirm makes the rounds of some leaks, together. The first boot that fails
-// ends the others.
+// confirm makes the rounds of some leaks, together. After a boot that fails for good no
+// more are begun.
 func (p *prover) confirm(group []*trial) error {
 	p.draw(group)
-	ctx, cancel := context.WithCancel(p.ctx)
-	defer cancel()
-	effects := make([][]report.Effect, p.rounds)
+	type round struct {
+		made    bool
+		effects []report.Effect
+	}
+	rounds := make([]round, p.rounds)
 	var booting sync.WaitGroup
-	var failed sync.Once
-	var first error
+	var failed atomic.Pointer[error] // the first one
 	free := make(chan struct{}, p.atATime)
-	for round := range p.rounds {
+	for i := range rounds {
 		var writes []report.Cause
 		for _, t := range group {
-			if t.write[round] {
+			if t.write[i] {
 				writes = append(writes, t.leak.Cause...)
 			}
 		}
 		free <- struct{}{}
-		if ctx.Err() != nil {
+		if failed.Load() != nil || p.ctx.Err() != nil {
 			break
 		}
 		booting.Go(func() {
-			var err error
-			if effects[round], err = p.boot(ctx, writes); err != nil {
-				failed.Do(func() { first = err })
-				cancel()
+			effects, err := p.effects(writes)
+			if rounds[i] = (round{err == nil, effects}); err != nil {
+				failed.CompareAndSwap(nil, &err)
 			}
 			<-free
 		})
 	}
 	booting.Wait()
-	if first != nil {
-		return first
-	}
-	if p.ctx.Err() != nil {
-		return context.Cause(p.ctx)
-	}
-	for round := range p.rounds {
+	for i, made := range rounds {
 		for _, t := range group {
-			t.judge(t.write[round], effects[round])
+			if made.made {
+				t.judge(t.write[i], made.effects)
+			}
 		}
 	}
-	return nil
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return context.Cause(p.ctx)
 }
 
 // draw draws in which rounds each leak's writes are made: in at least three, if

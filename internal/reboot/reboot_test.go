@@ -21,6 +21,7 @@ type kernel struct {
 	mu      sync.Mutex
 	boots   int
 	fail    int // the boot that fails, from 1
+	times   int // how often it does
 }
 
 var errBoot = errors.New("no hello")
@@ -28,7 +29,7 @@ var errBoot = errors.New("no hello")
 func (k *kernel) boot(_ context.Context, writes []report.Cause) (effects []report.Effect, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.boots++; k.boots == k.fail {
+	if k.boots++; k.fail > 0 && k.boots >= k.fail && k.boots < k.fail+k.times {
 		return nil, errBoot
 	}
 	for _, w := range writes {
@@ -274,16 +275,38 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+// A boot that fails is made again; one that fails for good ends the proof, and what was
+// proved until then stays.
 func TestFailures(t *testing.T) {
-	for fail := 1; fail <= 15; fail++ {
-		k := &kernel{latches: map[string]string{"a": "x", "b": "y"}, fail: fail}
-		r := reportOf(1, leak([]report.Cause{write("a")}, nil, "x"), leak(nil, []report.Cause{write("b"), write("c")}, "y"))
-		err := Confirm(t.Context(), r, Plan{Rounds: 10}, k.boot)
-		if k.boots > max(fail, 12) {
-			t.Errorf("boot %d fails, and there are %d", fail, k.boots)
-		}
-		if (fail <= 12) != errors.Is(err, errBoot) || len(r.Leaks) != 2 {
-			t.Errorf("boot %d of %d fails: %v, %d leaks", fail, k.boots, err, len(r.Leaks))
+	const needed = 12 // 2 to narrow b and c down, 10 rounds
+	for fail := 1; fail <= needed+1; fail++ {
+		for times := range 5 {
+			k := &kernel{latches: map[string]string{"a": "x", "b": "y"}, fail: fail, times: times}
+			r := reportOf(1, leak([]report.Cause{write("a")}, nil, "x"), leak(nil, []report.Cause{write("b"), write("c")}, "y"))
+			err := Confirm(t.Context(), r, Plan{Rounds: 10, AtATime: 1}, k.boot)
+			if len(r.Leaks) != 2 {
+				t.Fatalf("boot %d fails %d times: %d leaks", fail, times, len(r.Leaks))
+			}
+			a := r.Leaks[slices.IndexFunc(r.Leaks, func(l report.Leak) bool { return l.Effects[0].Key == "x" })]
+			rounds := a.Evidence.Rounds + a.Evidence.Shams
+			if fail > needed || times < tries {
+				again := times
+				if fail > needed {
+					again = 0
+				}
+				if err != nil || k.boots != needed+again || rounds != 10 || strings.Contains(a.Evidence.Why, "could not be made") {
+					t.Errorf("boot %d fails %d times: %v, %d boots, evidence %+v", fail, times, err, k.boots, a.Evidence)
+				}
+				continue
+			}
+			made := max(0, fail-1-(needed-10))
+			if !errors.Is(err, errBoot) || k.boots != fail+tries-1 || rounds != made || a.Evidence.Matched != a.Evidence.Rounds ||
+				made > 0 && !strings.Contains(a.Evidence.Why, fmt.Sprintf("%d of 10 boots could not be made", 10-made)) {
+				t.Errorf("boot %d fails for good: %v, %d boots, evidence %+v", fail, err, k.boots, a.Evidence)
+			}
+			if r.Keys[0].Verdict != report.VerdictLeak {
+				t.Errorf("boot %d fails for good: the key has the verdict %s", fail, r.Keys[0].Verdict)
+			}
 		}
 	}
 	k := &kernel{}

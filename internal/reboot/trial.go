@@ -43,8 +43,12 @@ func (t *trial) judge(written bool, effects []report.Effect) {
 	}
 }
 
-// conclude makes the rounds the leak's evidence, and tells whether they prove it.
-func (t *trial) conclude() bool {
+// conclude makes the rounds the leak's evidence, and tells whether they bear it out. Fewer
+// may have been made than were wanted.
+func (t *trial) conclude(wanted int) bool {
+	if t.rounds+t.shams == 0 {
+		return true // nothing has been learnt
+	}
 	var proved []report.Effect
 	for i, e := range t.leak.Effects {
 		if t.with[i] == t.rounds && t.without[i] == 0 {
@@ -58,8 +62,13 @@ func (t *trial) conclude() bool {
 		ev.Why = fmt.Sprintf("in other boots it came with %d of %s, and in %d of %d without one", t.with[0], report.Plural(t.rounds, "write"), t.without[0], t.shams)
 		return false
 	}
-	ev.Matched, ev.Candidates = t.rounds, nil
+	if ev.Matched = t.rounds; t.rounds > 0 {
+		ev.Candidates = nil
+	}
 	ev.Why = fmt.Sprintf("it cannot be put back until reboot; it came in each of %d fresh boots with the write, and in none of %d without", t.rounds, t.shams)
+	if missing := wanted - t.rounds - t.shams; missing > 0 {
+		ev.Why += fmt.Sprintf("; %d of %d boots could not be made", missing, wanted)
+	}
 	if len(proved) < len(t.leak.Effects) {
 		t.leak.Effects = proved
 		describe(t.leak)

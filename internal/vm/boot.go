@@ -41,6 +41,9 @@ var ErrNoQEMU = errors.New(program + " is not in PATH")
 // ErrOff is the error of a guest that ended its machine itself, without a last word.
 var ErrOff = errors.New("the guest rebooted or powered off")
 
+// ErrSilent is the error of a guest that said nothing for Guest.Timeout.
+var ErrSilent = errors.New("the guest was silent")
+
 var errGrace = errors.New("the guest did not say hello in time")
 
 // QEMU boots guests, one or several at a time.
@@ -71,7 +74,7 @@ type Guest struct {
 	Append   []string
 	MemoryMB int
 	CPUs     int
-	// Timeout bounds the guest's whole life.
+	// Timeout is how long the guest may say nothing.
 	Timeout time.Duration
 	// Console, if not nil, gets all that the kernel writes to its console.
 	Console io.Writer
@@ -110,9 +113,6 @@ func (q *QEMU) Boot(ctx context.Context, g Guest, on func(guestlink.Message)) (*
 	if err != nil {
 		return &Result{}, err
 	}
-	late := fmt.Errorf("the guest had not finished after %v (--timeout)", g.Timeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, g.Timeout, late)
-	defer cancel()
 	if q.Accel != Auto {
 		return q.try(ctx, path, g, q.Accel, 0, on)
 	}
@@ -171,6 +171,8 @@ func (q *QEMU) once(ctx context.Context, path string, g Guest, accel Accel, conf
 	r := &Result{Accel: accel}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	silent := time.AfterFunc(g.Timeout, func() { cancel(fmt.Errorf("%w for %v (--timeout)", ErrSilent, g.Timeout)) })
+	defer silent.Stop()
 	began := time.Now()
 	p, err := start(path, g, accel, confined)
 	if err != nil {
@@ -193,6 +195,7 @@ func (q *QEMU) once(ctx context.Context, path string, g Guest, accel Accel, conf
 	reading.Go(func() { _, _ = io.Copy(text, p.console) }) // until QEMU is gone
 
 	r.Final, err = guestlink.Receive(p.result, q.Build, func(m guestlink.Message) error {
+		silent.Reset(g.Timeout)
 		if m.Hello != nil {
 			if !hurry() {
 				return errGrace // and QEMU is being killed

@@ -91,7 +91,10 @@ func (p *process) run(path string, argv []string, fds descriptors, as *syscall.C
 		err := p.cmd.Start()
 		started <- err
 		if err == nil {
-			p.err = p.cmd.Wait()
+			// That somebody had its stderr open for longer is no failure of QEMU.
+			if p.err = p.cmd.Wait(); errors.Is(p.err, exec.ErrWaitDelay) {
+				p.err = nil
+			}
 		}
 		close(p.exited)
 	}()
