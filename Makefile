@@ -47,7 +47,7 @@ test-simulated: ## 10,000 simulated kernels
 
 .PHONY: test-vm
 test-vm: machines ## boot every kernel of .cache/kernels, and the planted-leak module
-	$(GO) test -timeout 60m -run '^(TestKernels|TestPlanted)$$' -v ./cmd/netns-verify
+	$(GO) test -timeout 60m -run '^(TestKernels|TestPlanted|TestVMLoads)$$' -v ./cmd/netns-verify
 	@case ",$$NETNS_VERIFY_REQUIRE," in *,vm,*) $(MAKE) --no-print-directory storm STORM='$(SQUALL)' ;; esac
 
 # What tests boot. Where it cannot be had they are skipped, if they may be.

@@ -56,7 +56,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.Var(&f.include, "include", "write only keys that match `GLOB`, such as net/ipv4/** (repeatable)")
 	fs.Var(&f.exclude, "exclude", "do not write keys that match `GLOB` (repeatable)")
-	fs.Var(&f.writers, "writers", "who writes, one after another: root, userns (an ordinary user in a user namespace), or both (default root; userns without root, or as root of a user namespace)")
+	fs.Var(&f.writers, "writers", "who writes, one after another: root, userns (an ordinary user in a user namespace), or both (default root; userns without root, or as root of a user namespace; vm: both)")
 	fs.BoolVar(&f.userns, "userns", false, "short for --writers userns")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the orders of the run that printed this seed (0: draw one)")
 	fs.IntVar(&f.batchSize, "batch-size", parent.DefaultBatchSize, "keys written between two looks at the observers")

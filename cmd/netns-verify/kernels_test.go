@@ -44,7 +44,7 @@ func TestKernels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"vm", "--accel", "tcg", "--timeout", "20m", "--jobs", "2", "--thorough=false", "--json"}
+	args := []string{"vm", "--accel", "tcg", "--timeout", "20m", "--jobs", "2", "--thorough=false", "--writers", "root", "--json"}
 	for _, packages := range testenv.NeedVM(t, "5.10-cloud", "6.1-cloud", "6.12-cloud", "newest-cloud") {
 		for _, p := range packages {
 			args = append(args, "--deb", p)

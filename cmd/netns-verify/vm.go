@@ -13,6 +13,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/vm"
+	"github.com/netns-verify/netns-verify/parent"
 )
 
 func vmCommand(args []string, stdout, stderr *os.File) *cobra.Command {
@@ -22,7 +23,8 @@ func vmCommand(args []string, stdout, stderr *os.File) *cobra.Command {
 		Short: "Do the same to any kernel, in a throw-away virtual machine",
 		Long: `Boot kernels with QEMU, this program as init, load every module that has network
 sysctls, and do in there what run does on a host. Nothing outside of the machine
-is written to, root is not needed, and what cannot be put back is written too.
+is written to, root is not needed, and what cannot be put back is written too. In a
+further machine with few modules it shows which writes have the kernel load more.
 
 Several kernels give one report each. In a .deb, kernel and modules are found by
 themselves; packages that make up one kernel are given together.`,
@@ -103,6 +105,9 @@ func (f *vmFlags) check() error {
 	}
 	if runtime.GOARCH != "amd64" {
 		return errors.New("virtual machines are for amd64 so far")
+	}
+	if len(f.writers) == 0 && !f.userns {
+		f.writers = writers{parent.WriterUserNS, parent.WriterRoot} // nothing is to be feared from either
 	}
 	return f.runFlags.check()
 }

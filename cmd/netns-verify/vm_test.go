@@ -144,7 +144,7 @@ func TestVM(t *testing.T) {
 	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	inGuest(t, realGuest(t))
 	nothingLeft(t)
-	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--include", "net.netfilter", "--reboots", "0"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.netfilter", "--reboots", "0"}
 	for _, p := range packages {
 		args = append(args, "--deb", p)
 	}
@@ -156,7 +156,7 @@ func TestVM(t *testing.T) {
 	if len(r.Leaks) != 1 || r.Leaks[0].Cause[0].Key != "net/netfilter/nf_hooks_lwtunnel" || r.Leaks[0].Evidence.Status != report.StatusOneWay {
 		t.Errorf("leaks: %+v", r.Leaks)
 	}
-	if r.VM == nil || r.VM.Accel != "tcg" || r.VM.MemoryMB != 512 || r.VM.Boots != 1 || r.VM.BootMS <= 0 {
+	if r.VM == nil || r.VM.Accel != "tcg" || r.VM.MemoryMB != 512 || r.VM.Boots != 2 || r.VM.BootMS <= 0 {
 		t.Errorf("vm: %+v", r.VM)
 	}
 	if !strings.HasPrefix(r.Host.KernelRelease, "6.1.") || !strings.Contains(r.Host.Cmdline, guest.Word) || len(r.Host.Modules) < 50 {
@@ -182,7 +182,7 @@ func TestVMSeveral(t *testing.T) {
 	inGuest(t, realGuest(t))
 	nothingLeft(t)
 	console := filepath.Join(t.TempDir(), "console")
-	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--kernel", k, "--kernel", k, "--include", "net.core.somaxconn", "--keep-console", console, "--append", "loglevel=7"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--kernel", k, "--kernel", k, "--include", "net.core.somaxconn", "--keep-console", console, "--append", "loglevel=7"}
 	status, stdout, stderr := cli(t, append(args, "--json")...)
 	var rs []report.Report
 	if err := json.Unmarshal([]byte(stdout), &rs); err != nil || len(rs) != 2 {
@@ -222,7 +222,7 @@ func TestVMFaults(t *testing.T) {
 		t.Run(tc.fault, func(t *testing.T) {
 			inGuest(t, faultyGuest(t))
 			nothingLeft(t)
-			args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=" + tc.fault}
+			args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=" + tc.fault}
 			status, stdout, stderr := cli(t, append(args, tc.args...)...)
 			r := decode(t, stdout)
 			if status != report.ExitUnverified || r.Run.ExitStatus != status || r.Run.Complete || r.Run.Phase != tc.phase || !strings.Contains(r.Run.ExitReason, tc.says) {
@@ -253,7 +253,7 @@ func TestVMSecrets(t *testing.T) {
 	written := perturb.Candidates(perturb.Subject{Key: "net/ipv4/tcp_fastopen_key", Mode: 0o600,
 		State: sysctl.State{Value: "00000000-00000000-00000000-00000000"}}, perturb.Facts{})[0]
 	for _, shown := range []bool{false, true} {
-		status, stdout, stderr := cli(t, "vm", "--kernel", kernel, "--accel", "tcg", "--thorough=false", "--write-host=false", "--descriptors=false", "--devices", "none",
+		status, stdout, stderr := cli(t, "vm", "--kernel", kernel, "--accel", "tcg", "--thorough=false", "--write-host=false", "--descriptors=false", "--devices", "none", "--writers", "root",
 			"--json", "--log-level", "trace", "--include", "net/ipv4/tcp_fastopen_key", "--reboots", "0", fmt.Sprintf("--show-secrets=%v", shown))
 		if status != report.ExitClean || strings.Contains(stdout+stderr, written) != shown || strings.Contains(stdout, "secret:") == shown {
 			t.Errorf("shown %v: exit status %d, %s: %s\n%s", shown, status, written, stdout, stderr)
@@ -266,7 +266,7 @@ func TestVMModuleRequest(t *testing.T) {
 	packages := testenv.NeedVM(t, "6.1-cloud")[0]
 	inGuest(t, faultyGuest(t))
 	nothingLeft(t)
-	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--include", "net.core.somaxconn", "--append", "fault=module"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.core.somaxconn", "--append", "fault=module"}
 	for _, p := range packages {
 		args = append(args, "--deb", p)
 	}
@@ -299,7 +299,7 @@ func TestVMEnded(t *testing.T) {
 			inGuest(t, faultyGuest(t)) // one that would hang in the second pass
 			dir := t.TempDir()
 			t.Setenv("TMPDIR", dir)
-			run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
+			run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
 			qemu := machines(t, run.cmd.Process.Pid)
 			if err := tc.end(t, run); err != nil {
 				t.Fatal(err)
@@ -331,7 +331,7 @@ func TestVMProofInterrupted(t *testing.T) {
 	inGuest(t, realGuest(t))
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--include", "net.netfilter.nf_hooks_lwtunnel"}
+	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.netfilter.nf_hooks_lwtunnel"}
 	for _, p := range packages {
 		args = append(args, "--deb", p)
 	}
@@ -374,7 +374,7 @@ func TestVMProofInterrupted(t *testing.T) {
 func TestVMToolKilled(t *testing.T) {
 	k := bare(t)
 	inGuest(t, faultyGuest(t))
-	run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
+	run := startTool(t, toolEntry, `"phase":"forward"`, "vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--kernel", k, "--include", "net.core.somaxconn", "--append", "fault=hang")
 	qemu := machines(t, run.cmd.Process.Pid)
 	if len(qemu) != 1 {
 		t.Fatalf("%d machines", len(qemu))

@@ -35,8 +35,8 @@ type kernelSession struct {
 	console []string  // of a boot that failed
 }
 
-// run does a whole run. The report is never nil. A boot that fails before anything was
-// written is made again: later, what it ends by is what it was to find.
+// run does a whole run. The report is never nil. A boot that fails before the run
+// begins is made again: later, what it ends by may be what it was to find.
 func (k *kernelSession) run(ctx context.Context, order guestlink.Run) (r *report.Report, err error) {
 	err = reboot.Again(ctx, func() (bool, error) {
 		w := &witness{vmSession: k.vmSession, kernel: k.kernel}
@@ -49,16 +49,22 @@ func (k *kernelSession) run(ctx context.Context, order guestlink.Run) (r *report
 			err = cmp.Or(err, errNoReport)
 			r = w.partial()
 		}
-		return !w.wrote, err
+		return !w.begun, err
 	})
 	return r, err
 }
 
 var errNoReport = errors.New("the guest's final message has no report")
 
-// probe makes writes in a machine of their own (reboot.Boot).
-func (k *kernelSession) probe(ctx context.Context, writes []report.Cause) ([]report.Effect, error) {
-	p := guestlink.Probe{Run: k.order(), Writes: []protocol.Assign{}}
+// prober makes writes in a machine of their own, with the order's modules.
+func (k *kernelSession) prober(order guestlink.Run) reboot.Boot {
+	return func(ctx context.Context, writes []report.Cause) ([]report.Effect, error) {
+		return k.probe(ctx, order, writes)
+	}
+}
+
+func (k *kernelSession) probe(ctx context.Context, order guestlink.Run, writes []report.Cause) ([]report.Effect, error) {
+	p := guestlink.Probe{Run: order, Writes: []protocol.Assign{}}
 	for _, w := range writes {
 		value := *w.Value
 		if w.ValueB64 != nil {
@@ -82,13 +88,26 @@ func (k *kernelSession) probe(ctx context.Context, writes []report.Cause) ([]rep
 // could not be told from their causes before are written once more, with the
 // causes first and alone. Where that fails the report has what is known without, and says so.
 func (k *kernelSession) prove(ctx context.Context, r *report.Report) error {
-	err := k.proveOver(ctx, r)
+	return k.orSkip(ctx, r, phaseReboots, k.proveOver(ctx, r))
+}
+
+// orSkip makes the error of a part of the work a part of the report, except where it is by
+// request.
+func (k *kernelSession) orSkip(ctx context.Context, r *report.Report, phase string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	k.log.Warn().Str("kernel", k.kernel.Name).Str("error", withErrno(err)).Strs("console", k.console).Msg("the proof over reboots is not complete")
-	r.Run.Skipped = append(r.Run.Skipped, report.Skipped{Phase: phaseReboots, Why: err.Error()})
+	k.log.Warn().Str("kernel", k.kernel.Name).Str("phase", phase).Str("error", withErrno(err)).Strs("console", k.console).Msg("not all could be done")
+	r.Run.Skipped = append(r.Run.Skipped, report.Skipped{Phase: phase, Why: err.Error()})
 	return nil
+}
+
+// plan is how boots prove something.
+func (k *kernelSession) plan() reboot.Plan {
+	if k.vmSession.console != nil {
+		return reboot.Plan{Rounds: k.f.reboots, AtATime: 1} // or the consoles would be mixed up
+	}
+	return reboot.Plan{Rounds: k.f.reboots, AtATime: probesAtATime}
 }
 
 func (k *kernelSession) proveOver(ctx context.Context, r *report.Report) error {
@@ -98,11 +117,8 @@ func (k *kernelSession) proveOver(ctx context.Context, r *report.Report) error {
 	if k.screen != nil && k.f.jobs == 1 {
 		k.screen.progress(progressOf(k.kernel.Name + ": proving what cannot be undone over reboots"))
 	}
-	plan := reboot.Plan{Rounds: k.f.reboots, AtATime: probesAtATime}
-	if k.vmSession.console != nil {
-		plan.AtATime = 1 // or the consoles would be mixed up
-	}
-	if err := reboot.Confirm(ctx, r, plan, k.probe); err != nil {
+	plan := k.plan()
+	if err := reboot.Confirm(ctx, r, plan, k.prober(k.order())); err != nil {
 		return err
 	}
 	order := k.order()
@@ -128,7 +144,7 @@ func (k *kernelSession) proveOver(ctx context.Context, r *report.Report) error {
 		return err
 	}
 	reboot.Known(again, r)
-	if err := reboot.Confirm(ctx, again, plan, k.probe); err != nil {
+	if err := reboot.Confirm(ctx, again, plan, k.prober(k.order())); err != nil {
 		return err
 	}
 	reboot.Resolve(r, again)

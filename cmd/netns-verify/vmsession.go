@@ -168,14 +168,16 @@ func (v *vmSession) all(ctx context.Context, kernels []*kernel.Kernel) []*report
 	return reports
 }
 
-// one does a run in a machine with one kernel, and puts what cannot be undone
-// to the proof in others. Whatever becomes of it, there is a report.
+// one does a run in a machine with one kernel, puts what cannot be undone to the proof
+// in others, and looks for writes that load modules. Whatever becomes of it, there is a report.
 func (v *vmSession) one(ctx context.Context, k *kernel.Kernel) *report.Report {
 	began := time.Now()
 	s := &kernelSession{vmSession: v, kernel: k}
 	r, err := s.run(ctx, s.order())
 	if err == nil {
-		err = s.prove(ctx, r)
+		if err = s.prove(ctx, r); err == nil {
+			err = s.loads(ctx, r)
+		}
 	}
 	r.Tool = tool()
 	r.VM = &report.VM{Accel: string(s.first.Accel), MemoryMB: v.f.memory.mib(), Boots: s.boots, BootMS: s.first.Boot.Milliseconds()}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 
+	"github.com/netns-verify/netns-verify/internal/guest"
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 	"github.com/netns-verify/netns-verify/internal/kernel"
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -36,7 +37,7 @@ type witness struct {
 	leaks   []report.Leak
 	bytes   int // of these lists
 	writing *guestlink.Writing
-	wrote   bool // something was going to be written
+	begun   bool // the run did more than look
 }
 
 func (w *witness) booting() {
@@ -54,9 +55,10 @@ func (w *witness) hear(m guestlink.Message) {
 		w.host = *m.Host
 	case m.Progress != nil:
 		p := m.Progress
+		w.begun = w.begun || p.Phase != guest.PhaseModules && p.Phase != string(parent.PhaseSurvey)
 		w.progress(parent.Progress{Phase: parent.Phase(p.Phase), Done: p.Done, Total: p.Total, Doing: p.Doing, Leaks: p.Leaks})
 	case m.Writing != nil:
-		w.writing, w.wrote = m.Writing, true
+		w.writing = m.Writing
 	case m.Log != nil:
 		w.pass(m.Log.Line)
 	case m.Module != nil:

@@ -172,7 +172,7 @@ func (g *life) prepare() (*machine, error) {
 	if err := answerKernel(m.mods.request); err != nil {
 		g.warn(fmt.Errorf("writes that make the kernel load modules look harmless: %w", err))
 	}
-	m.mods.boot(func(done, total int) {
+	m.mods.boot(g.order.Lean, func(done, total int) {
 		g.progress(guestlink.Progress{Phase: PhaseModules, Done: done, Total: total})
 	})
 	m.host, m.warnings = hostinfo.Read("/")

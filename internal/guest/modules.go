@@ -44,10 +44,13 @@ func newModules(on func(report.Module), mark func(string)) (*modules, error) {
 	return m, nil
 }
 
-// boot loads what is to be there before the first write. A module that cannot be
-// loaded is part of the account and no error: the rest is worth a run.
-func (m *modules) boot(progress func(done, total int)) {
+// boot loads what is to be there before the first write, or as little of it as can be. A
+// module that cannot be loaded is part of the account and no error: the rest is worth a run.
+func (m *modules) boot(lean bool, progress func(done, total int)) {
 	entries := m.manifest.Boot()
+	if lean {
+		entries = m.manifest.Lean()
+	}
 	for i, e := range entries {
 		progress(i, len(entries))
 		_ = m.one(e, report.LoadedByUs)

@@ -43,7 +43,7 @@ func kernelOf(t *testing.T) (m *modules, happened *[]string) {
 
 func TestModulesAccount(t *testing.T) {
 	m, happened := kernelOf(t)
-	m.boot(func(int, int) {})
+	m.boot(false, func(int, int) {})
 	if err := m.request("tcp_vegas"); err != nil {
 		t.Error(err)
 	}
@@ -84,7 +84,7 @@ func TestModulesAskForModules(t *testing.T) {
 		}
 		return plain(file, parameters)
 	}
-	m.boot(func(int, int) {})
+	m.boot(false, func(int, int) {})
 	if got := m.report(); got[2].Name != "helper" || got[2].LoadedBy != report.LoadedByKernel {
 		t.Errorf("got %+v", got)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // Version changes with every change of an order or a message.
-const Version = 2
+const Version = 3
 
 // OrderPath is where a guest finds its order, in its root file system.
 const OrderPath = "/order.json"
@@ -56,6 +56,10 @@ type Run struct {
 
 	WriteHost   bool `json:"write_host,omitempty"`
 	ShowSecrets bool `json:"show_secrets,omitempty"`
+
+	// Lean leaves all modules unloaded that are not needed for the keys (kmod.Manifest.Lean),
+	// so that it shows when a write has the kernel load one.
+	Lean bool `json:"lean,omitempty"`
 }
 
 // Message is one of a guest's: exactly one field is set.

@@ -68,7 +68,7 @@ func (s *Set) Manifest() *Manifest {
 // entry is a module with its references resolved to modules of the set. Missing
 // ones are its problems.
 func (s *Set) entry(m *Module) *Entry {
-	e := &Entry{Name: m.Name, NetSysctl: m.NetSysctl(), Aliases: m.Aliases}
+	e := &Entry{Name: m.Name, NetSysctl: m.NetSysctl(), Aliases: m.Aliases, Extra: slices.Contains(s.extra, m.Name)}
 	for _, name := range m.Depends {
 		if s.modules[name] == nil {
 			e.Problems = append(e.Problems, fmt.Sprintf("needs %s, which is missing", name))

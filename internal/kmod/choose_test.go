@@ -78,6 +78,9 @@ func TestManifest(t *testing.T) {
 	if got := names(m.Boot()); got != wantBoot {
 		t.Errorf("loaded at boot:\n%s, want\n%s", got, wantBoot)
 	}
+	if got, want := names(m.Lean()), "nf_defrag libcrc32c nf_conntrack sctp"; got != want {
+		t.Errorf("as little as can be: %s, want %s", got, want)
+	}
 	along := slices.DeleteFunc(slices.Clone(m.Modules), func(e *kmod.Entry) bool { return e.Load })
 	if got, want := names(along), "inet_diag sch_fq tcp_bbr tcp_diag"; got != want {
 		t.Errorf("come along: %s, want %s", got, want)

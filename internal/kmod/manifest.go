@@ -34,6 +34,8 @@ type Entry struct {
 	File string `json:"file"`
 	// Load says that it is to be loaded at boot, at its place in the order.
 	Load bool `json:"load"`
+	// Extra says that it was added by hand.
+	Extra bool `json:"extra,omitempty"`
 	// NetSysctl says that it registers sysctls below net.
 	NetSysctl bool `json:"net_sysctl,omitempty"`
 	// Depends must be loaded before it; Pre and Post should be, before and after.
@@ -50,6 +52,21 @@ type Entry struct {
 // Boot is what to load at boot, in order.
 func (m *Manifest) Boot() []*Entry {
 	return slices.DeleteFunc(slices.Clone(m.Modules), func(e *Entry) bool { return !e.Load })
+}
+
+// Lean is as little as can be loaded at boot, in order: what has network sysctls or was
+// added by hand, and what that cannot do without.
+func (m *Manifest) Lean() []*Entry {
+	needed := map[string]bool{}
+	for _, e := range slices.Backward(m.Modules) { // what an entry needs is before it
+		if e.Extra || e.Load && e.NetSysctl || needed[e.Name] {
+			needed[e.Name] = true
+			for _, name := range e.Depends {
+				needed[name] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(m.Modules), func(e *Entry) bool { return !needed[e.Name] })
 }
 
 // Request is what to load, in order, when the kernel asks for a module by its name

@@ -278,6 +278,7 @@ func TestOrders(t *testing.T) {
 // A boot that fails is made again; one that fails for good ends the proof, and what was
 // proved until then stays.
 func TestFailures(t *testing.T) {
+	const tries = 3
 	const needed = 12 // 2 to narrow b and c down, 10 rounds
 	for fail := 1; fail <= needed+1; fail++ {
 		for times := range 5 {

@@ -9,6 +9,7 @@
  */
 #include <linux/delay.h>
 #include <linux/init.h>
+#include <linux/kmod.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/module.h>
@@ -42,7 +43,7 @@ enum {
 	SAME_KEY, SAME_KEY_HOST, CROSS, CROSS_EFFECT, THRESHOLD_KEY, COLOUR, AVAILABLE_COLOURS,
 	TO_SIBLINGS, TO_LATER, DELAYED, ONE_WAY, BOTH_A, BOTH_B, BOTH_EFFECT,
 	MASK_SET, MASK_CLEAR, MASK_EFFECT, ELEMENT, DECREASE, REJECTED, REJECTED_EFFECT,
-	AT_EXIT, VIA_DESCRIPTOR, USERNS_ONLY,
+	AT_EXIT, VIA_DESCRIPTOR, USERNS_ONLY, LOADS,
 	READS, DRIFT, DRIFT_SLOW, IGNORED, SLOW, PLAIN, PLAIN_VECTOR,
 	KEYS
 };
@@ -170,6 +171,12 @@ static void from_user_namespace(struct space *s, int key, const int *old)
 {
 	if (s->net->user_ns != &init_user_ns)
 		tell_host(s, key, old);
+}
+
+static void load_for_everybody(struct space *s, int key, const int *old)
+{
+	if (s->net->user_ns != &init_user_ns && !*old)
+		request_module("dummy");
 }
 
 /* The handlers. Entries carry no data: extra1 is the namespace, extra2 the key. */
@@ -384,6 +391,7 @@ static const struct entry keys[KEYS] = {
 	[AT_EXIT]		= { "at_exit", number },
 	[VIA_DESCRIPTOR]	= { "via_descriptor", callers },
 	[USERNS_ONLY]		= { "userns_only", number, { 0 }, from_user_namespace },
+	[LOADS]			= { "loads", number, { 0 }, load_for_everybody },
 	[READS]			= { "reads", reads },
 	[DRIFT]			= { "drift", drift },
 	[DRIFT_SLOW]		= { "drift_slow", drift },
