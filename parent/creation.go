@@ -48,6 +48,14 @@ type creation struct {
 	devices map[string]bool
 	// keptBefore is how many host keys were not put back when fresh was looked at.
 	keptBefore int
+	// notMoved is the possible sources that were not moved, by mode.
+	notMoved map[string][]notMoved
+	// hiding is the keys that have new namespaces made without others; unseen is the keys
+	// that were missing when all but those were moved, by mode.
+	hiding map[sysctl.Key]bool
+	unseen map[string]map[sysctl.Key]bool
+	// creatorLeftOut tells that keys of creating namespaces were left out on purpose.
+	creatorLeftOut bool
 }
 
 // findCreations writes the host's keys, and puts them back, whatever happens.
@@ -60,13 +68,15 @@ func (r *run) findCreations(ctx context.Context) error {
 		r.skip(PhaseHost, "host keys were not written: what other programs change meanwhile could not be told from it")
 		return nil
 	}
-	r.creations, r.kept = map[sysctl.Key]map[string]origin{}, map[sysctl.Key]string{}
+	r.creations, r.untold, r.kept = map[sysctl.Key]map[string]origin{}, map[sysctl.Key]string{}, map[sysctl.Key]string{}
 	defer r.having(false)() // devices of ours have nothing from the host
-	c := &creation{run: r, causes: map[sysctl.Key]sysctl.Key{}, devices: map[string]bool{}}
+	c := &creation{run: r, causes: map[sysctl.Key]sysctl.Key{}, devices: map[string]bool{}, notMoved: map[string][]notMoved{},
+		hiding: map[sysctl.Key]bool{}, unseen: map[string]map[sysctl.Key]bool{}}
 	err := c.all(ctx)
 	if c.existing != nil {
 		c.existing.abandon()
 	}
+	c.withdraw()
 	if rerr := c.end(); rerr != nil {
 		err = errors.Join(err, fmt.Errorf("put the host back: %w", rerr))
 	}
@@ -138,14 +148,17 @@ func (c *creation) all(ctx context.Context) error {
 	if err := c.writeBatches(ctx, c.latches()); err != nil {
 		return err
 	}
+	c.movedAfterAll(c.batches)
 	return c.conclude(ctx)
 }
 
 // inMode asks about every key, or only about those that depend on the mode.
 func (c *creation) inMode(ctx context.Context, again bool) error {
+	before := c.fresh
 	if err := c.look(ctx); err != nil {
 		return err
 	}
+	c.movedByMode(before)
 	c.batches = nil
 	if err := c.writeBatches(ctx, c.plan(again)); err != nil {
 		return err
@@ -153,7 +166,14 @@ func (c *creation) inMode(ctx context.Context, again bool) error {
 	if err := c.conclude(ctx); err != nil {
 		return err
 	}
-	return c.creators(ctx, again)
+	if err := c.levels(ctx); err != nil {
+		return err
+	}
+	if err := c.creators(ctx); err != nil {
+		return err
+	}
+	c.settleDefaults()
+	return nil
 }
 
 // look makes a fresh namespace what new ones are compared with.
@@ -270,14 +290,21 @@ func ofDevices(k sysctl.Key) bool {
 	return strings.HasPrefix(string(k), "net/ipv4/conf/") || strings.HasPrefix(string(k), "net/ipv6/conf/") || k == "net/ipv4/ip_forward"
 }
 
+// asked tells whether a key is asked about in the present mode.
+func (c *creation) asked(k sysctl.Key) bool { return c.mode == c.devconfs[0] || ofDevices(k) }
+
+// modeOf is the mode that an answer is for which is found in the present one.
+func (c *creation) modeOf(k sysctl.Key) string {
+	if ofDevices(k) {
+		return c.mode
+	}
+	return report.AnyDevconf
+}
+
 // settle records an origin for the present mode.
 func (c *creation) settle(k sysctl.Key, o origin) {
-	mode := report.AnyDevconf
-	if ofDevices(k) {
-		mode = c.mode
-	}
 	if c.creations[k] == nil {
 		c.creations[k] = map[string]origin{}
 	}
-	c.creations[k][mode] = o
+	c.creations[k][c.modeOf(k)] = o
 }

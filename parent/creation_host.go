@@ -20,6 +20,8 @@ type hostBatch struct {
 	// odd is keys that change without being written: what they have is no copy,
 	// even where it looks like one.
 	odd map[sysctl.Key]bool
+	// together tells that all keys were moved at once: many have the same value.
+	together bool
 }
 
 // sighting is what is not as it was on the host, in a namespace that exists, and
@@ -31,7 +33,7 @@ type sighting struct {
 // writeBatches writes batch after batch; the host is put back after each.
 func (c *creation) writeBatches(ctx context.Context, todo [][]hostKey) error {
 	for len(todo) > 0 {
-		var deferred [][]hostKey // a batch's first key never is: this comes to an end
+		var deferred [][]hostKey // never all of a batch: this comes to an end
 		for i, keys := range todo {
 			c.progress(i, len(todo), "devconf_inherit_init_net "+c.mode)
 			left, err := c.writeBatch(ctx, keys)
@@ -47,16 +49,10 @@ func (c *creation) writeBatches(ctx context.Context, todo [][]hostKey) error {
 	return nil
 }
 
-// writeBatch writes a batch, but for keys that others of it have moved: those are
-// for another one.
+// writeBatch writes a batch, but for keys that others of it move, before their turn
+// or back after it: those are for another one.
 func (c *creation) writeBatch(ctx context.Context, keys []hostKey) (deferred []hostKey, err error) {
-	if err := stopped(ctx); err != nil {
-		return nil, err
-	}
-	if err := c.others(); err != nil {
-		return nil, err
-	}
-	if err := c.announceKeys(keys); err != nil {
+	if err := c.ready(ctx, keys); err != nil {
 		return nil, err
 	}
 	b := &hostBatch{}
@@ -72,6 +68,13 @@ func (c *creation) writeBatch(ctx context.Context, keys []hostKey) (deferred []h
 			b.writes = append(b.writes, w)
 		}
 	}
+	var undone map[sysctl.Key]bool
+	b.writes, undone = c.standing(b.writes)
+	for _, h := range keys {
+		if undone[h.key] {
+			deferred = append(deferred, h)
+		}
+	}
 	if len(b.writes) > 0 {
 		b.seen, err = c.see(ctx, true, c.concerned())
 		c.batches = append(c.batches, b)
@@ -83,6 +86,30 @@ func (c *creation) writeBatch(ctx context.Context, keys []hostKey) (deferred []h
 		return nil, err
 	}
 	return deferred, c.doubt(ctx, b)
+}
+
+// ready comes before the host's keys are written.
+func (c *creation) ready(ctx context.Context, keys []hostKey) error {
+	if err := stopped(ctx); err != nil {
+		return err
+	}
+	if err := c.others(); err != nil {
+		return err
+	}
+	return c.announceKeys(keys)
+}
+
+// standing is the writes that later ones have not undone, and the keys of the others.
+func (c *creation) standing(ws []write) (stand []write, undone map[sysctl.Key]bool) {
+	undone = map[sysctl.Key]bool{}
+	for _, w := range ws {
+		if c.host.Look(w.key) == w.before {
+			undone[w.key] = true
+		} else {
+			stand = append(stand, w)
+		}
+	}
+	return stand, undone
 }
 
 // doubt writes those keys of a batch once more that nobody seems to follow, and
@@ -102,13 +129,13 @@ func (c *creation) doubt(ctx context.Context, b *hostBatch) error {
 	return err
 }
 
-// move tries values until the host's key is not as it was.
+// move tries values until the host's key is not as it was found.
 func (c *creation) move(h hostKey) (write, bool) {
 	if device, _ := deviceOf(h.key); kindOf(h.key) == ofDevice {
 		c.devices[device] = true
 	}
 	for _, v := range h.candidates {
-		w := write{key: h.key, value: v, before: c.host.Look(h.key)}
+		w := write{key: h.key, value: v, before: c.host.Expected(h.key)}
 		w.errno = sysctl.Errno(c.m.Host().Write(h.key, v))
 		if w.after = c.host.Look(h.key); w.perturbed() {
 			return w, true

@@ -3,6 +3,7 @@ package parent
 import (
 	"context"
 	"errors"
+	"path"
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/bisect"
@@ -17,11 +18,12 @@ const (
 	allTrials    = 60
 )
 
-// changed tells whether a key of another namespace is not as it was.
+// changed tells whether a key of another namespace has not the value it had. One that
+// is not there (new namespaces may be without some devices) says nothing of its value.
 func (s sighting) changed(k sysctl.Key) bool {
 	_, live := s.live[k]
-	_, born := s.born[k]
-	return live || born
+	st, born := s.born[k]
+	return live || born && st != sysctl.Absent
 }
 
 // conclude says of each key of a fresh namespace what the batches have shown.
@@ -35,7 +37,7 @@ func (c *creation) conclude(ctx context.Context) error {
 	}
 	surprises := map[*hostBatch][]sysctl.Key{}
 	for _, k := range sortedKeys(c.fresh) {
-		if c.ignored(k) || len(c.devconfs) > 1 && c.mode != c.devconfs[0] && !ofDevices(k) {
+		if c.ignored(k) || !c.asked(k) {
 			continue
 		}
 		kind, odd := c.plain(k, own[k])
@@ -46,7 +48,10 @@ func (c *creation) conclude(ctx context.Context) error {
 		}
 	}
 	for _, b := range c.batches {
-		if err := c.explain(ctx, b, surprises[b], own); err != nil {
+		if err := c.findHiding(ctx, b); err != nil {
+			return err
+		}
+		if err := c.explain(ctx, b, surprises[b]); err != nil {
 			return err
 		}
 	}
@@ -62,21 +67,22 @@ func (c *creation) plain(k sysctl.Key, own *hostBatch) (report.Creation, *hostBa
 		}
 		return "", own
 	}
-	// Backwards: what devices start with comes last, and before that what moves it.
+	// Backwards: what devices start with comes last, and before that what moves it. What
+	// has the same name is likelier, and simpler to say, than what moves that.
+	var odd *hostBatch
 	for _, b := range slices.Backward(c.batches) {
-		if b == own || !b.seen.changed(k) {
+		if b == own || !b.seen.changed(k) || odd != nil && !b.names(k) {
 			continue
 		}
 		// Nobody wrote it, but on the host it moved too; devices follow default on both sides.
-		if kind := b.copied(k); own == nil && kind != "" && kindOf(k) != ofDevice {
+		if kind := b.copied(k); own == nil && odd == nil && kind != "" && kindOf(k) != ofDevice {
 			return kind, nil
 		}
-		return "", b
+		if odd = b; b.names(k) {
+			break
+		}
 	}
-	if own == nil {
-		return "", nil
-	}
-	return report.CreationDefault, nil
+	return "", odd
 }
 
 // copied tells how others have come to what the host has, if they have.
@@ -104,15 +110,20 @@ func (b *hostBatch) twins(k sysctl.Key) bool {
 	})
 }
 
+// names tells that a key of the same name, if of something else, was written.
+func (b *hostBatch) names(k sysctl.Key) bool {
+	return slices.ContainsFunc(b.writes, func(w write) bool { return path.Base(string(w.key)) == path.Base(string(k)) })
+}
+
 func (b *hostBatch) wrote(k sysctl.Key) bool {
 	return slices.ContainsFunc(b.writes, func(w write) bool { return w.key == k })
 }
 
 // explain finds out which of a batch's writes changed these keys.
-func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key, own map[sysctl.Key]*hostBatch) error {
+func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key) error {
 	var open []sysctl.Key
 	for _, k := range keys {
-		if cause, ok := c.causes[k]; ok && b.wrote(cause) { // as in another mode
+		if cause, ok := c.causes[k]; ok && b.wrote(cause) && !b.together { // as in another mode
 			c.follows(k, b, cause)
 		} else {
 			open = append(open, k)
@@ -127,8 +138,8 @@ func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key,
 		return err
 	}
 	open = slices.DeleteFunc(open, func(k sysctl.Key) bool {
-		if sham.changed(k) && own[k] != nil { // it needs no write
-			c.settle(k, origin{kind: report.CreationDefault})
+		if sham.changed(k) { // it needs no write
+			c.varies[k] = true
 		}
 		return sham.changed(k)
 	})
@@ -176,7 +187,7 @@ func (c *creation) search(ws []write, k sysctl.Key, shows func([]write) ([]sysct
 // follows records that a key follows others, or itself on the host.
 func (c *creation) follows(k sysctl.Key, b *hostBatch, keys ...sysctl.Key) {
 	o := origin{kind: report.CreationDerived, keys: keys}
-	if kind := b.copied(k); kind != "" && (len(keys) == 0 || len(keys) == 1 && keys[0] == k) {
+	if kind := b.copied(k); kind != "" && (len(keys) == 0 && !b.together || len(keys) == 1 && keys[0] == k) {
 		o = origin{kind: kind}
 	}
 	c.settle(k, o)

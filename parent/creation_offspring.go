@@ -19,79 +19,182 @@ func (c *client) offspring() (sysctl.Snapshot, error) {
 }
 
 // creators finds out for which keys those of the creating namespace count, where
-// that is not the host: all are written there, and a namespace is made from it.
-func (c *creation) creators(ctx context.Context, again bool) error {
-	w, err := c.start(ctx, RoleCreator)
-	if err != nil {
-		return err
-	}
-	defer w.abandon()
-	base, err := w.survey()
-	if err != nil {
-		return err
-	}
-	first, err := w.offspring()
-	if err != nil {
-		return err
-	}
-	unwritten := first.Map()
-	ws, err := w.perturb(c.creatorItems(base, unwritten, again))
-	if err != nil {
-		return err
-	}
-	ws = slices.DeleteFunc(ws, func(w write) bool { return !w.perturbed() })
-	born, err := w.offspring()
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(w.quit(), c.leaked(ctx)); err != nil {
-		return err
-	}
-	changed := c.differences(unwritten, born, true)
-	found, err := c.causesIn(ctx, ws, unwritten, sortedKeys(changed))
-	if err != nil {
-		return err
-	}
-	last := map[sysctl.Key]sysctl.State{}
-	for _, w := range ws {
-		last[w.key] = w.after
-	}
-	c.byHost(last)
-	for _, k := range sortedKeys(changed) {
-		o := origin{kind: report.CreationDerived, namespace: report.FromCreator}
-		cause, known := found[k]
-		// Another name of it may have been the last one written.
-		renamed := kindOf(k) != ofDevice && last[k] == changed[k]
-		switch {
-		case known && cause == k || renamed:
-			o.kind = report.CreationInherited
-		case known:
-			o.keys = []sysctl.Key{cause}
+// that is not the host: all are written there, and a namespace is made from it. Each
+// level has a fresh one, as some keys take one value only.
+func (c *creation) creators(ctx context.Context) error {
+	var unwritten map[sysctl.Key]sysctl.Entry
+	moved, known := map[sysctl.Key]int{}, map[sysctl.Key]bool{}
+	for l := range perturb.Levels {
+		w, base, err := c.creator(ctx, l == 0)
+		if err != nil {
+			return err
 		}
-		if !again || ofDevices(k) {
-			c.settle(k, o)
+		if l == 0 {
+			first, err := w.offspring()
+			if err != nil {
+				w.abandon()
+				return err
+			}
+			unwritten = first.Map()
+		}
+		ws, is, born, err := c.bear(w, base, l)
+		w.abandon()
+		if err := errors.Join(err, c.leaked(ctx)); err != nil {
+			return err
+		}
+		changed := c.differences(unwritten, born, true)
+		for k := range changed {
+			if known[k] || !c.asked(k) || changed[k] == sysctl.Absent {
+				delete(changed, k)
+			}
+			known[k] = true
+		}
+		for _, e := range base {
+			if is[e.Key].State != e.State {
+				moved[e.Key]++
+			}
+		}
+		if err := c.fromCreator(ctx, ws, is, unwritten, changed); err != nil {
+			return err
+		}
+		if l == perturb.Levels-1 {
+			c.stuckIn(base, moved)
+			c.byHost(moved)
 		}
 	}
 	return nil
 }
 
+// creator is a namespace of which others can be made.
+func (c *creation) creator(ctx context.Context, first bool) (*client, sysctl.Snapshot, error) {
+	if !first {
+		c.trials++
+	}
+	if err := stopped(ctx); err != nil {
+		return nil, nil, err
+	}
+	w, err := c.start(ctx, RoleCreator)
+	if err != nil {
+		return nil, nil, err
+	}
+	base, err := w.survey()
+	if err != nil {
+		w.abandon()
+	}
+	return w, base, err
+}
+
+// bear writes all keys of a creating namespace, and makes one from it. The writes are
+// those that stand then, in the order in which they came to; is has what is there.
+func (c *creation) bear(w *client, base sysctl.Snapshot, l perturb.Level) (stand []write, is map[sysctl.Key]sysctl.Entry, born sysctl.Snapshot, err error) {
+	before := base.Map()
+	all := sortedKeys(before)
+	is = before
+	todo := c.creatorItems(base, l)
+	for range standRounds {
+		if len(todo) == 0 {
+			break
+		}
+		ws, err := w.perturb(todo)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		for _, w := range ws { // of several to a key the last one stands
+			if w.perturbed() {
+				stand = append(slices.DeleteFunc(stand, func(o write) bool { return o.key == w.key }), w)
+			}
+		}
+		now, err := w.look(all)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		is = now.Map()
+		undone := map[sysctl.Key]bool{}
+		for _, w := range stand {
+			undone[w.key] = is[w.key].State == before[w.key].State
+		}
+		todo = slices.DeleteFunc(todo, func(it protocol.Item) bool { return !undone[sysctl.Key(it.Key)] })
+		slices.Reverse(todo) // of two names of one thing the last write counts: let it be the other's
+		stand = slices.DeleteFunc(stand, func(w write) bool { return undone[w.key] })
+	}
+	if born, err = w.offspring(); err != nil {
+		return nil, nil, nil, err
+	}
+	return stand, is, born, w.quit()
+}
+
+// fromCreator settles what has changed in a namespace whose creator was written.
+func (c *creation) fromCreator(ctx context.Context, ws []write, is, unwritten map[sysctl.Key]sysctl.Entry, changed map[sysctl.Key]sysctl.State) error {
+	found, err := c.causesIn(ctx, ws, unwritten, sortedKeys(changed))
+	if err != nil {
+		return err
+	}
+	leaking := c.leakingKeys()
+	for _, k := range sortedKeys(changed) {
+		o := origin{kind: report.CreationDerived, namespace: report.FromCreator}
+		cause, known := found[k]
+		own := known && cause == k
+		if e := is[k]; !own && kindOf(k) != ofDevice && e.State.OK() && e.State == changed[k] && c.mayWrite(e, leaking) {
+			// It may be itself that counts, of which others are another name.
+			alone, err := c.bearAgain(ctx, []write{{key: k, value: e.State.Value}}, unwritten)
+			if err != nil {
+				return err
+			}
+			own = alone[k] == changed[k]
+		}
+		switch {
+		case own:
+			o.kind = report.CreationInherited
+		case known:
+			o.keys = []sysctl.Key{cause}
+		}
+		c.settle(k, o)
+	}
+	return nil
+}
+
+// stuckIn takes note of the keys of a creating namespace that were not moved to every level.
+func (c *creation) stuckIn(base sysctl.Snapshot, moved map[sysctl.Key]int) {
+	leaking := c.leakingKeys()
+	for _, e := range base {
+		k := e.Key
+		switch {
+		case !e.Writable() || !e.Readable() || moved[k] == int(perturb.Levels) || k == devconf:
+		case !c.included(k):
+			c.creatorLeftOut = true
+		default:
+			n := notMoved{k, report.FromCreator, report.NotMovedRefused}
+			if leaking[k] {
+				n.why = report.NotMovedLeak
+			} else if c.ignored(k) {
+				n.why = report.NotMovedRestless
+			} else if isLatch(k) {
+				n.why = report.NotMovedOneWay
+			}
+			c.notMoved[c.mode] = append(c.notMoved[c.mode], n)
+		}
+	}
+}
+
+// mayWrite tells whether a creating namespace's key is written, and what it does seen.
+func (c *creation) mayWrite(e sysctl.Entry, leaking map[sysctl.Key]bool) bool {
+	return e.Writable() && e.Readable() && c.included(e.Key) && !c.covered(e.Key) && !c.ignored(e.Key) && !leaking[e.Key] && !isLatch(e.Key)
+}
+
 // creatorItems is what to write in a creating namespace: all keys that may be
 // written there but those that would change more than that.
-func (c *creation) creatorItems(base sysctl.Snapshot, born map[sysctl.Key]sysctl.Entry, again bool) []protocol.Item {
+func (c *creation) creatorItems(base sysctl.Snapshot, l perturb.Level) []protocol.Item {
 	facts := factsOf(base, c.m.NFLog())
+	facts.Extreme = c.o.Extreme
 	leaking := c.leakingKeys()
 	var items []protocol.Item
 	for _, e := range base {
-		if !e.Writable() || !e.Readable() || !c.included(e.Key) || c.covered(e.Key) || c.ignored(e.Key) || leaking[e.Key] || isLatch(e.Key) || again && !ofDevices(e.Key) {
+		if !c.mayWrite(e, leaking) {
 			continue
 		}
-		observed := []sysctl.State{c.host.Expected(e.Key), born[e.Key].State}
 		it := protocol.Item{Key: protocol.Bytes(e.Key), Want: 1}
-		for _, v := range perturb.Candidates(perturb.Subject{Key: e.Key, Mode: e.Mode, State: e.State, Observed: observed}, facts) {
+		for _, v := range perturb.At(l, perturb.Subject{Key: e.Key, Mode: e.Mode, State: e.State}, facts) {
 			it.Candidates = append(it.Candidates, protocol.Bytes(v))
-		}
-		if born[e.Key].State.OK() { // to have that would show nothing
-			it.Avoid = []protocol.Bytes{protocol.Bytes(born[e.Key].State.Value)}
 		}
 		if len(it.Candidates) > 0 {
 			items = append(items, it)
@@ -212,12 +315,9 @@ func (c *creation) leaked(ctx context.Context) error {
 
 // byHost says of keys that follow the host's that they do so whoever makes the
 // namespace, if what they follow was written in a creating one, without effect.
-func (c *creation) byHost(written map[sysctl.Key]sysctl.State) {
+func (c *creation) byHost(written map[sysctl.Key]int) {
 	for k, modes := range c.creations {
-		mode := report.AnyDevconf
-		if ofDevices(k) {
-			mode = c.mode
-		}
+		mode := c.modeOf(k)
 		o, ok := modes[mode]
 		if !ok || o.kind != report.CreationInherited && o.kind != report.CreationDerived || o.namespace != "" {
 			continue

@@ -27,7 +27,7 @@ func (o Options) WritableOnHost(host sysctl.Snapshot) []sysctl.Key {
 	var keys []sysctl.Key
 	r := run{o: o}
 	for _, e := range host {
-		if e.Writable() && e.State.OK() && r.included(e.Key) && (o.AllowOneWay || !lasting(e.Key) && !perturb.Disruptive(e.Key)) {
+		if e.Key.Network() && e.Writable() && e.State.OK() && r.included(e.Key) && !r.covered(e.Key) && (o.AllowOneWay || !lasting(e.Key) && !perturb.Disruptive(e.Key)) {
 			keys = append(keys, e.Key)
 		}
 	}
@@ -54,7 +54,7 @@ func (c *creation) plan(again bool) [][]hostKey {
 		if lasting(k) || k == devconf || again && !ofDevices(k) {
 			continue
 		}
-		h, ok := c.hostKey(k, facts)
+		h, ok := c.hostKey(k, facts, perturb.Candidates)
 		if !ok {
 			continue
 		}
@@ -83,28 +83,29 @@ func (c *creation) latches() [][]hostKey {
 		if !lasting(k) {
 			continue
 		}
-		if h, ok := c.hostKey(k, facts); ok {
+		if h, ok := c.hostKey(k, facts, perturb.Candidates); ok {
 			batches = append(batches, []hostKey{h})
 		}
 	}
 	return batches
 }
 
-// hostKey finds values that a fresh namespace does not have, if there are any.
-func (c *creation) hostKey(k sysctl.Key, facts perturb.Facts) (hostKey, bool) {
-	e, ok := c.fresh[k]
-	if !ok || c.ignored(k) {
+// hostKey has values proposed, last those that a fresh namespace has; there may be none.
+func (c *creation) hostKey(k sysctl.Key, facts perturb.Facts, propose func(perturb.Subject, perturb.Facts) []string) (hostKey, bool) {
+	if c.ignored(k) {
 		return hostKey{}, false
 	}
 	host := c.atFirst(k)
-	s := perturb.Subject{Key: k, Mode: host.Mode, State: host.State, Observed: []sysctl.State{e.State}}
-	h := hostKey{k, perturb.Candidates(s, facts)}
+	s := perturb.Subject{Key: k, Mode: host.Mode, State: host.State, Observed: []sysctl.State{stateIn(c.fresh, k)}}
+	h := hostKey{k, propose(s, facts)}
 	return h, len(h.candidates) > 0
 }
 
 // facts is what candidates for the host's keys are chosen by.
 func (c *creation) facts() perturb.Facts {
-	return factsOf(c.host.Baseline(), c.m.NFLog())
+	f := factsOf(c.host.Baseline(), c.m.NFLog())
+	f.Extreme = c.o.Extreme
+	return f
 }
 
 // ignored tells that a key says nothing: it changes without anybody writing it.

@@ -13,10 +13,17 @@ func (r *run) reportCreations(rep *report.Report) {
 	if r.creations == nil {
 		return
 	}
+	for _, n := range r.sources {
+		rep.Run.CreationNotMoved = append(rep.Run.CreationNotMoved, report.NotMoved{Key: string(n.key), Namespace: n.namespace, Why: n.why})
+	}
 	rep.Counts.Creation = map[report.Creation]int{}
 	present := r.atFirst(devconf).State.Value
 	for i := range rep.Keys {
 		key := &rep.Keys[i]
+		if !r.included(sysctl.Key(key.Key)) {
+			continue
+		}
+		key.CreationUntested = r.untold[sysctl.Key(key.Key)]
 		modes := r.collapsed(r.creations[sysctl.Key(key.Key)])
 		for mode, o := range modes {
 			if key.Creation == nil {

@@ -74,10 +74,12 @@ type run struct {
 	exhausted, aborted bool
 
 	creations map[sysctl.Key]map[string]origin // by key and mode: see creation.go
-	devconfs  []string                         // the modes that were tried
-	kept      map[sysctl.Key]string            // host keys that we wrote and could not put back, with why
-	skipped   []report.Skipped                 // what was asked for and not done
-	unended   atomic.Bool                      // a child was killed and did not end: it may be in the middle of a write
+	untold    map[sysctl.Key]string            // why there is no answer
+	sources   []notMoved
+	devconfs  []string              // the modes that were tried
+	kept      map[sysctl.Key]string // host keys that we wrote and could not put back, with why
+	skipped   []report.Skipped      // what was asked for and not done
+	unended   atomic.Bool           // a child was killed and did not end: it may be in the middle of a write
 	guarding
 }
 

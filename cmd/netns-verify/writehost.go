@@ -61,7 +61,7 @@ func (f *runFlags) agreed(stdin io.Reader, stderr *os.File) error {
 
 // ask says what is going to be written, and asks whoever is there.
 func (f *runFlags) ask(keys []sysctl.Key, anybody bool, in io.Reader, out io.Writer) error {
-	what := fmt.Sprintf("--write-host writes up to %s of this host (those that a fresh namespace has, too), and puts them back: %s", report.Plural(len(keys), "key"), f.named(keys))
+	what := fmt.Sprintf("--write-host writes up to %s of this host, with values far from their own, and puts them back: %s", report.Plural(len(keys), "key"), f.named(keys))
 	if !anybody {
 		return fmt.Errorf("%s; to agree, add --yes", what)
 	}

@@ -68,6 +68,8 @@ type Run struct {
 	Observe []string `json:"observe"`
 	// Skipped is the parts that were asked for and could not be done, or not wholly.
 	Skipped []Skipped `json:"skipped"`
+	// CreationNotMoved is the keys that may be sources of others' values and could not be moved.
+	CreationNotMoved []NotMoved `json:"creation_not_moved,omitempty"`
 }
 
 // Skipped is a part of a run that was not done.
@@ -194,6 +196,8 @@ type Key struct {
 	// devconf_inherit_init_net, or for "*" where that makes no difference.
 	Creation     map[string]Creation `json:"creation,omitempty"`
 	CreationFrom map[string]Origin   `json:"creation_from,omitempty"`
+	// CreationUntested is why Creation has no answer, or not for each value.
+	CreationUntested string `json:"creation_untested,omitempty"`
 }
 
 // Change is a key's state before and after; both null where it was absent.

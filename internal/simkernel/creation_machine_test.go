@@ -30,10 +30,14 @@ type inheritKey struct {
 	childMode   fs.FileMode
 	shared      bool
 	// birth is the value in a new namespace, of which self has what comes before it
-	// in the list; nil for child.
+	// in the list, if it has one; nil for child.
 	birth func(host, creator, self values) string
-	// once takes no second value.
-	once bool
+	// once takes no second value; onceEach none in each namespace but the host.
+	once, onceEach bool
+	// most is the largest value that it takes, if not 0.
+	most int
+	// resets is a key that has its first value again whenever this one is written.
+	resets sysctl.Key
 	// restless moves whenever the host is listed.
 	restless bool
 	// leaksTo is the host's key that gets leaked, late, when a namespace writes this one.
@@ -92,7 +96,9 @@ func (f *family) bear(creator values) values {
 		switch {
 		case k.child == "":
 		case k.birth != nil:
-			self[name] = k.birth(f.host, creator, self)
+			if v := k.birth(f.host, creator, self); v != "" {
+				self[name] = v
+			}
 		default:
 			self[name] = k.child
 		}
@@ -102,8 +108,9 @@ func (f *family) bear(creator values) values {
 
 // kin is the tree of one namespace.
 type kin struct {
-	f  *family
-	is values
+	f     *family
+	is    values
+	wrote map[sysctl.Key]bool
 }
 
 var _ child.Fertile = kin{}
@@ -153,12 +160,20 @@ func (t kin) Write(k sysctl.Key, v string) error {
 	n, err := strconv.Atoi(v)
 	t.f.mu.Lock()
 	defer t.f.mu.Unlock()
-	if err != nil || n < 0 || k == devconfKey && n >= t.f.modes {
+	it := t.f.keys[k]
+	if err != nil || n < 0 || k == devconfKey && n >= t.f.modes || it.most > 0 && n > it.most {
 		return pathError("write", k, syscall.EINVAL)
 	}
 	if !t.onHost() {
+		if it.onceEach && t.wrote[k] {
+			return pathError("write", k, syscall.EPERM)
+		}
+		t.wrote[k] = true
 		t.is[k] = v
-		if it := t.f.keys[k]; it.leaksTo != "" && v != it.child {
+		if t.is[it.resets] != "" {
+			t.is[it.resets] = t.f.keys[it.resets].child
+		}
+		if it.leaksTo != "" && v != it.child {
 			time.AfterFunc(it.late, func() {
 				t.f.mu.Lock()
 				defer t.f.mu.Unlock()
@@ -167,10 +182,13 @@ func (t kin) Write(k sysctl.Key, v string) error {
 		}
 		return nil
 	}
-	if t.f.written[k]++; t.f.keys[k].once && t.f.written[k] > 1 {
+	if t.f.written[k]++; it.once && t.f.written[k] > 1 {
 		return pathError("write", k, syscall.EPERM)
 	}
 	t.is[k] = v
+	if t.is[it.resets] != "" {
+		t.is[it.resets] = t.f.keys[it.resets].host
+	}
 	t.f.explicit[k] = true
 	if before, after, ok := strings.Cut(string(k), "/default/"); ok { // devices follow
 		if lo := sysctl.Key(before + "/lo/" + after); !t.f.explicit[lo] && t.is[lo] != "" {
@@ -196,7 +214,7 @@ func (kinReader) Close() error { return nil }
 // Offspring implements child.Fertile.
 func (t kin) Offspring(pass func(*protocol.Entries) error) error {
 	t.f.mu.Lock()
-	born := kin{t.f, t.f.bear(t.is)}
+	born := kin{t.f, t.f.bear(t.is), map[sysctl.Key]bool{}}
 	t.f.mu.Unlock()
 	s, err := sysctl.Survey(born, born.Keep())
 	if err != nil {
@@ -212,7 +230,7 @@ func (t kin) Offspring(pass func(*protocol.Entries) error) error {
 // Host implements parent.Machine.
 func (f *family) Host() sysctl.Tree {
 	f.host[hostMark] = ""
-	return kin{f, f.host}
+	return kin{f: f, is: f.host}
 }
 
 func (f *family) NFLog() string               { return "" }
@@ -231,7 +249,7 @@ func (f *family) Start(ctx context.Context, _ parent.Role) (*parent.Process, err
 		return nil, context.Cause(ctx)
 	}
 	f.mu.Lock()
-	tree := kin{f, f.bear(f.host)}
+	tree := kin{f, f.bear(f.host), map[sysctl.Key]bool{}}
 	f.live++
 	f.mu.Unlock()
 	requests, toChild := io.Pipe()

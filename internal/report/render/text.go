@@ -282,6 +282,9 @@ func (p *page) keys(r *report.Report, o Options) {
 		if from := creation(k); from != "" {
 			p.lines(strings.Repeat(" ", 14), 14, 16, from)
 		}
+		if k.CreationUntested != "" {
+			p.lines(strings.Repeat(" ", 14), 14, 16, "creation "+k.CreationUntested)
+		}
 		for _, name := range slices.Sorted(maps.Keys(k.Writers)) {
 			for _, a := range k.Writers[name].Attempts {
 				p.lines(strings.Repeat(" ", 14), 14, 16, outcome(a, o)+by(name))
