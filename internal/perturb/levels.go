@@ -33,7 +33,8 @@ func At(l Level, s Subject, f Facts) []string {
 		if _, named := lookup(s.Key); !named {
 			all = append(all, scaled(s.State.Value)...)
 		}
-		all = slices.DeleteFunc(all, func(v string) bool { return weigh(v) == nil })
+		// All keys of a host have these at once: what no int holds is left out.
+		all = slices.DeleteFunc(all, func(v string) bool { n := weigh(v); return n == nil || n.CmpAbs(big.NewInt(1<<31)) >= 0 })
 		slices.SortStableFunc(all, func(a, b string) int { return weigh(a).Cmp(weigh(b)) })
 	}
 	switch l {

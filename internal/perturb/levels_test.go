@@ -14,10 +14,10 @@ func TestLevels(t *testing.T) {
 		value                 string
 		small, large, between string // the first ones
 	}{
-		{"net/core/somaxconn", "4096", "0", "9223372036854775807", "4097"},
-		{"net/x/a", "0", "1", "9223372036854775807", "256"},
-		{"net/x/a", "-1", "-2147483648", "9223372036854775807", "255"},
-		{"net/ipv4/tcp_rmem", "4096 131072 6291456", "0 0 0", "4096 131072 2147483647", "4096 131072 6291458"},
+		{"net/core/somaxconn", "4096", "0", "2147483647", "4086"},
+		{"net/x/a", "0", "1", "2147483647", "255"},
+		{"net/x/a", "-1", "-16", "2147483647", "128"},
+		{"net/ipv4/tcp_rmem", "4096 131072 6291456", "0 0 0", "65536 2097152 100663296", "4096 131070 6291456"},
 		{"net/netfilter/nf_conntrack_max", "65536", "64536", "66536", "65537"}, // only nudged
 		{"net/mptcp/path_manager", "kernel", "userspace", "userspace", "userspace"},
 	} {
