@@ -172,14 +172,6 @@ func (r *run) leftOpen() {
 	}
 }
 
-// unattributed records an effect of which any write so far may be the cause:
-// none of them proves anything any more.
-func (r *run) unattributed(e effect, why string) {
-	r.note(e, why)
-	r.closed = 0
-	clear(r.proven)
-}
-
 // putRight resets the host after a run that ended before it could attribute
 // what its last writes did.
 func (r *run) putRight(ctx context.Context) error {

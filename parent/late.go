@@ -259,27 +259,3 @@ func (p *passState) behindLeaks(ctx context.Context) error {
 	}
 	return p.deferred(ctx)
 }
-
-// unexplained records an effect that follows no write. One that is seen a
-// second time moves by itself.
-func (r *run) unexplained(e effect, why string) {
-	if r.cameWithModule(e) {
-		return
-	}
-	if r.note(e, why) {
-		r.restless[e.place] = true
-	}
-}
-
-// note puts an effect into the report, once a place; it tells whether it was there.
-func (r *run) note(e effect, why string) bool {
-	for i, f := range r.foreign {
-		if f.place == e.place {
-			r.foreign[i].after = e.after
-			return true
-		}
-	}
-	r.foreign = append(r.foreign, foreign{e, r.phase, why})
-	r.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Str("why", why).Msg("unconfirmed")
-	return false
-}

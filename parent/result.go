@@ -32,14 +32,7 @@ func (r *run) report(reached Phase) *report.Report {
 	for _, l := range r.leaks {
 		rep.Leaks = append(rep.Leaks, r.reportLeak(l))
 	}
-	for _, f := range r.foreign {
-		if r.confirmedAt(f.place) {
-			continue // a cause was found for it after all
-		}
-		e := r.reportEffect(f.effect)
-		e.Phase, e.Why = string(f.phase), f.why
-		rep.Unconfirmed = append(rep.Unconfirmed, e)
-	}
+	rep.Unconfirmed = r.reportUnconfirmed()
 	r.reportKeys(rep)
 	r.reportCreations(rep)
 	for _, w := range r.writings {

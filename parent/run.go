@@ -83,13 +83,6 @@ type run struct {
 	guarding
 }
 
-// foreign is an effect that no write explains.
-type foreign struct {
-	effect
-	phase Phase
-	why   string
-}
-
 // Run does one run. The report is never nil: with an error it says what was
 // learnt until then. An error means that the run could not verify, or was
 // stopped (the context's cause is in it); the host has been restored by then,

@@ -87,15 +87,17 @@ type judge struct {
 	leaking, candidates map[sysctl.Key]bool
 	// open is the keys written in a pass that was not completed: what those
 	// writes did may not have been seen yet.
-	open  map[sysctl.Key]bool
-	plans map[sysctl.Key]planned
+	open map[sysctl.Key]bool
+	// unconfirmed is the keys of effects that no replay explains.
+	unconfirmed map[sysctl.Key]bool
+	plans       map[sysctl.Key]planned
 }
 
 func (r *run) judge(w *writing) judge {
 	j := judge{
 		run: r, w: w, base: w.writerBase.Map(), attempts: map[sysctl.Key][]write{},
 		leaking: r.causeKeys(w.writer), candidates: r.candidateKeys(w.writer),
-		open: map[sysctl.Key]bool{}, plans: map[sysctl.Key]planned{},
+		open: map[sysctl.Key]bool{}, unconfirmed: r.unconfirmedKeys(), plans: map[sysctl.Key]planned{},
 	}
 	for i, a := range w.writes {
 		j.attempts[a.key] = append(j.attempts[a.key], a)
@@ -119,6 +121,8 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return report.VerdictReadOnly, "", ""
 	case j.candidates[e.Key]:
 		return untested(report.ReasonUnresolved, "it is among the candidates of a leak whose cause could not be narrowed down")
+	case len(attempts) > 0 && j.unconfirmed[e.Key]: // its own writes could have had it
+		return untested(report.ReasonUnconfirmed, "")
 	case plan.skip == report.ReasonOneWay:
 		l, _ := known.OneWay(e.Key)
 		return untested(plan.skip, l.Bug)

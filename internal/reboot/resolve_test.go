@@ -16,8 +16,9 @@ func TestResolve(t *testing.T) {
 	r.Keys = []report.Key{
 		key("a", leaks, ""), key("b", untested, report.ReasonUnresolved), key("c", untested, report.ReasonUnresolved),
 		key("d", untested, report.ReasonRefused), key("e", untested, report.ReasonUnresolved),
+		key("y", isolated, ""),
 	}
-	r.Counts.Verdicts = map[report.Verdict]int{leaks: 1, untested: 4}
+	r.Counts.Verdicts = map[report.Verdict]int{leaks: 1, untested: 4, isolated: 1}
 	if got := Unresolved(r); !slices.Equal(got, []string{"b", "c", "e"}) {
 		t.Errorf("unresolved: %v", got)
 	}
@@ -32,10 +33,10 @@ func TestResolve(t *testing.T) {
 	for _, k := range r.Keys {
 		got = append(got, k.Verdict)
 	}
-	if !slices.Equal(got, []report.Verdict{leaks, isolated, leaks, untested, untested}) {
+	if !slices.Equal(got, []report.Verdict{leaks, isolated, leaks, untested, untested, untested}) {
 		t.Errorf("verdicts %v", got)
 	}
-	if v := r.Counts.Verdicts; v[leaks] != 2 || v[isolated] != 1 || v[untested] != 2 {
+	if v := r.Counts.Verdicts; v[leaks] != 2 || v[isolated] != 1 || v[untested] != 3 {
 		t.Errorf("counts %v", v)
 	}
 	if len(r.Leaks) != 2 || len(r.Unconfirmed) != 1 {

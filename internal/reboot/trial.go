@@ -136,7 +136,7 @@ func doubt(r *report.Report, l report.Leak) {
 }
 
 // settle makes the verdicts agree with the leaks: their causes leak, and a key
-// that is no cause any more is open.
+// that is no cause any more is open, as is one with an effect that nothing explains.
 func settle(r *report.Report) {
 	by := map[string]string{} // writers, by cause
 	for _, l := range r.Leaks {
@@ -146,10 +146,26 @@ func settle(r *report.Report) {
 			}
 		}
 	}
+	unconfirmed := map[string]bool{}
+	for _, e := range r.Unconfirmed {
+		unconfirmed[e.Key] = unconfirmed[e.Key] || e.What == report.WhatSysctl
+	}
+	passed := func(v report.Verdict) bool { return v == report.VerdictIsolated || v == report.VerdictWriteOnly }
+	reopen := func(k *report.Key, was func(report.Verdict) bool) {
+		for name, w := range k.Writers {
+			if was(w.Verdict) {
+				w.Verdict = report.VerdictUntested
+				k.Writers[name] = w
+			}
+		}
+	}
 	for i := range r.Keys {
 		k := &r.Keys[i]
 		writer, cause := by[k.Key]
 		switch {
+		case unconfirmed[k.Key] && passed(k.Verdict) && !cause:
+			judge(r, k, report.VerdictUntested, report.ReasonUnconfirmed, "")
+			reopen(k, passed)
 		case cause == (k.Verdict == report.VerdictLeak):
 			continue
 		case cause:
@@ -160,12 +176,7 @@ func settle(r *report.Report) {
 			}
 		default:
 			judge(r, k, report.VerdictUntested, report.ReasonUnresolved, "a leak that it seemed to be the cause of was not confirmed over reboots")
-			for name, w := range k.Writers {
-				if w.Verdict == report.VerdictLeak {
-					w.Verdict = report.VerdictUntested
-					k.Writers[name] = w
-				}
-			}
+			reopen(k, func(v report.Verdict) bool { return v == report.VerdictLeak })
 		}
 	}
 }

@@ -177,6 +177,7 @@ const (
 	ReasonRestless    Reason = "restless"     // it moves by itself: no write is needed for a change
 	ReasonExcluded    Reason = "excluded"     // by --include, --exclude
 	ReasonUnresolved  Reason = "unresolved"   // a candidate cause of a leak that could not be narrowed down
+	ReasonUnconfirmed Reason = "unconfirmed"  // an observer's changed, and no replay says whether a write to it did that
 	ReasonStopped     Reason = "stopped"      // the run ended before its turn
 )
 
@@ -319,6 +320,8 @@ type Effect struct {
 	Phase string `json:"phase,omitempty"`
 	// Why says what speaks against a leak, for an unconfirmed effect.
 	Why string `json:"why,omitempty"`
+	// LooksLike is a write of this very value to this very key, for an unconfirmed effect.
+	LooksLike *Cause `json:"looks_like,omitempty"`
 }
 
 // Status is how certain a leak is.

@@ -68,12 +68,14 @@ func incomplete() *report.Report {
 		r.Keys = append(r.Keys, key(fmt.Sprintf("net/ipv4/refused_%d", i), report.VerdictUntested, report.ReasonRefused, "",
 			attempt("2", "EINVAL", "1"), attempt("0", "EINVAL", "1"), attempt("3", "", "1")))
 	}
+	r.Keys = append(r.Keys, key("net/ipv4/tcp_syncookies", report.VerdictUntested, report.ReasonUnconfirmed, "", attempt("0", "", "0")))
 	r.Keys = append(r.Keys, key("net/ipv6/conf/lo/stable_secret", report.VerdictUntested, report.ReasonExcluded, ""))
 	r.Unconfirmed = []report.Effect{{Observer: "host", Kind: report.KindChanged, What: "sysctl", Key: "net/ipv4/tcp_syncookies",
-		Change: changed("1", "0"), Phase: "forward", Why: "it did not come again with any write"}}
+		Change: changed("1", "0"), Phase: "forward", Why: "it did not come again with any write",
+		LooksLike: &report.Cause{Key: "net/ipv4/tcp_syncookies", Attempt: attempt("0", "", "0"), Writer: "userns"}}}
 	r.Warnings = []string{"1 other network namespace is in use: a leak may reach it, and nobody restores it"}
-	r.Counts.Writable = 15
-	r.Counts.Verdicts = map[report.Verdict]int{report.VerdictIsolated: 3, report.VerdictUntested: 11, report.VerdictWriteOnly: 1}
+	r.Counts.Writable = 16
+	r.Counts.Verdicts = map[report.Verdict]int{report.VerdictIsolated: 3, report.VerdictUntested: 12, report.VerdictWriteOnly: 1}
 	r.Normalize()
 	r.Conclude(report.Ending{})
 	return r

@@ -227,6 +227,9 @@ func (p *page) unconfirmed(r *report.Report, o Options) {
 		if e.Why != "" {
 			s += " (" + e.Why + ")"
 		}
+		if w := e.LooksLike; w != nil {
+			s += "; it looks like the write of " + value(report.Shown{Text: w.Value, B64: w.ValueB64}, o) + " to this key" + by(w.Writer)
+		}
 		p.item(s)
 	})
 }

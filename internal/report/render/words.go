@@ -103,6 +103,8 @@ func reason(r report.Reason) string {
 		return "left out by --include or --exclude"
 	case report.ReasonUnresolved:
 		return "may be the cause of a leak that could not be narrowed down"
+	case report.ReasonUnconfirmed:
+		return "an observer's changed meanwhile, and no replay tells whether a write to it did that"
 	case report.ReasonStopped:
 		return "the run ended before its turn"
 	}

@@ -1,0 +1,101 @@
+package parent
+
+import (
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// foreign is an effect that no write explains.
+type foreign struct {
+	effect
+	phase Phase
+	why   string
+	// like is a write of a value that it was seen with, to the very key.
+	like *write
+}
+
+// unexplained records an effect that follows no write. One that is seen a
+// second time moves by itself.
+func (r *run) unexplained(e effect, why string) {
+	if r.cameWithModule(e) {
+		return
+	}
+	if r.note(e, why) {
+		r.restless[e.place] = true
+	}
+}
+
+// unattributed records an effect of which any write so far may be the cause:
+// none of them proves anything any more.
+func (r *run) unattributed(e effect, why string) {
+	r.note(e, why)
+	r.closed = 0
+	clear(r.proven)
+}
+
+// note puts an effect into the report, once a place; it tells whether it was there.
+func (r *run) note(e effect, why string) bool {
+	for i, f := range r.foreign {
+		if f.place == e.place {
+			r.foreign[i].after = e.after
+			if f.like == nil {
+				r.foreign[i].like = r.looksLike(e)
+			}
+			return true
+		}
+	}
+	r.foreign = append(r.foreign, foreign{e, r.phase, why, r.looksLike(e)})
+	r.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Str("why", why).Msg("unconfirmed")
+	return false
+}
+
+// looksLike is a write of an effect's value to the very key that has it.
+func (r *run) looksLike(e effect) *write {
+	if !e.after.OK() {
+		return nil
+	}
+	made := [][]write{r.throughs}
+	for _, w := range r.writings {
+		made = append(made, w.writes)
+	}
+	for _, ws := range made {
+		for i := len(ws) - 1; i >= 0; i-- {
+			if w := &ws[i]; w.key == e.key && (w.value == e.after.Value || w.after == e.after && w.perturbed()) {
+				like := *w
+				return &like
+			}
+		}
+	}
+	return nil
+}
+
+// unconfirmed is the effects for which no cause was found in the end.
+func (r *run) unconfirmed() (open []foreign) {
+	for _, f := range r.foreign {
+		if !r.confirmedAt(f.place) {
+			open = append(open, f)
+		}
+	}
+	return open
+}
+
+// unconfirmedKeys is the keys that have them.
+func (r *run) unconfirmedKeys() map[sysctl.Key]bool {
+	keys := map[sysctl.Key]bool{}
+	for _, f := range r.unconfirmed() {
+		keys[f.key] = true
+	}
+	return keys
+}
+
+func (r *run) reportUnconfirmed() (out []report.Effect) {
+	for _, f := range r.unconfirmed() {
+		e := r.reportEffect(f.effect)
+		e.Phase, e.Why = string(f.phase), f.why
+		if f.like != nil {
+			e.LooksLike = &r.reportCauses([]write{*f.like}, []Writer{r.writer})[0]
+		}
+		out = append(out, e)
+	}
+	return out
+}
