@@ -114,6 +114,42 @@ func TestEffectiveWritesAreCounted(t *testing.T) {
 	}
 }
 
+// unreadable is a tree with a state for one of its keys, whatever was written.
+type unreadable struct {
+	sysctl.Tree
+	mode  fs.FileMode
+	errno unix.Errno
+}
+
+func (u unreadable) Mode(sysctl.Key) (fs.FileMode, error) { return u.mode, nil }
+func (u unreadable) Read(sysctl.Key) sysctl.State         { return sysctl.State{Errno: u.errno} }
+func (u unreadable) Keep() sysctl.Reader                  { return u }
+func (u unreadable) Close() error                         { return nil }
+
+// A key that cannot be read at the moment of writing is not written, unless that is in
+// its nature.
+func TestUnreadIsNotWritten(t *testing.T) {
+	for _, tt := range []struct {
+		mode  fs.FileMode
+		errno unix.Errno
+		wrote bool
+	}{
+		{0o644, unix.EFBIG, false}, {0o644, unix.EACCES, false}, {0o600, unix.EINVAL, false}, {0o666, unix.ENOMEM, false},
+		{0o200, unix.EACCES, true}, {0o600, unix.EIO, true}, {0o644, unix.EIO, true},
+	} {
+		tree := fixture(t, map[string]string{"net/a": "1"})
+		conn, hangUp, ended := talk(t, unreadable{tree, tt.mode, tt.errno})
+		got := ask(t, conn, protocol.Request{Perturb: &protocol.Perturb{Items: []protocol.Item{
+			{Key: "net/a", Candidates: []protocol.Bytes{"2"}, Avoid: []protocol.Bytes{"1"}, Want: 1},
+		}}})
+		if wrote := tree.Read("net/a").Value == "2"; wrote != tt.wrote || (len(got) > 1) != tt.wrote {
+			t.Errorf("mode %04o, %v: written: %v, %+v", tt.mode, tt.errno, wrote, got)
+		}
+		hangUp()
+		<-ended
+	}
+}
+
 func TestFailuresLeaveTheChildServing(t *testing.T) {
 	conn, hangUp, ended := talk(t, fixture(t, map[string]string{"net/a": "1"}))
 	got := ask(t, conn, protocol.Request{Sweep: &protocol.Sweep{}})

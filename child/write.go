@@ -19,7 +19,8 @@ func (s *server) perturb(p *protocol.Perturb) error {
 
 // perturbKey tries candidates until enough of them took effect, and without
 // any, the observers' own values. The value is read at the moment of writing,
-// because earlier writes may have moved it.
+// because earlier writes may have moved it. What cannot be read now, though its mode
+// allows it, is not written.
 func (s *server) perturbKey(it protocol.Item) error {
 	key, effective := sysctl.Key(it.Key), 0
 	if it.Exact {
@@ -31,6 +32,12 @@ func (s *server) perturbKey(it protocol.Item) error {
 		return nil
 	}
 	before := s.value(key)
+	if !before.OK() {
+		mode, _ := s.tree.Mode(key) // absent ones have none
+		if (sysctl.Entry{Key: key, Mode: mode, State: before}).Unread() {
+			return nil
+		}
+	}
 	for _, c := range it.Candidates {
 		if effective >= max(it.Want, 1) {
 			return nil

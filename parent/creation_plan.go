@@ -96,6 +96,9 @@ func (c *creation) hostKey(k sysctl.Key, facts perturb.Facts, propose func(pertu
 		return hostKey{}, false
 	}
 	host := c.atFirst(k)
+	if host.Unread() {
+		return hostKey{}, false // nobody knows what to put back
+	}
 	s := perturb.Subject{Key: k, Mode: host.Mode, State: host.State, Observed: []sysctl.State{stateIn(c.fresh, k)}}
 	h := hostKey{k, propose(s, facts)}
 	return h, len(h.candidates) > 0

@@ -1,6 +1,7 @@
 package parent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -25,6 +26,7 @@ type handler struct {
 	write func(opener, caller *space, k sysctl.Key, v string) error
 	// alive: a descriptor outlives its namespace.
 	alive bool
+	mode  fs.FileMode // 0: 0644
 }
 
 // space is a namespace: its values.
@@ -139,8 +141,10 @@ type fakeTree struct {
 func (t fakeTree) List() ([]sysctl.Key, error) {
 	return slices.Sorted(maps.Keys(t.k.handlers)), nil
 }
-func (t fakeTree) Mode(sysctl.Key) (fs.FileMode, error) { return 0o644, nil }
-func (t fakeTree) Keep() sysctl.Reader                  { return fakeReader{t} }
+func (t fakeTree) Mode(k sysctl.Key) (fs.FileMode, error) {
+	return cmp.Or(t.k.handlers[k].mode, 0o644), nil
+}
+func (t fakeTree) Keep() sysctl.Reader { return fakeReader{t} }
 
 func (t fakeTree) Read(key sysctl.Key) sysctl.State {
 	return fakeHandle{t.k, t.s, t.s, key}.Read()

@@ -92,6 +92,10 @@ func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 		p.skip = report.ReasonOneWay
 		return p
 	}
+	if host := r.atFirst(e.Key); e.Unread() || host.Unread() && !host.State.Hidden() {
+		p.skip = report.ReasonUnobserved
+		return p
+	}
 	s := perturb.Subject{Key: e.Key, Mode: e.Mode, State: e.State, Observed: []sysctl.State{
 		r.host.Expected(e.Key), r.siblingBase[e.Key].State,
 	}}

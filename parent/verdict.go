@@ -126,8 +126,10 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 	case plan.skip == report.ReasonOneWay:
 		l, _ := known.OneWay(e.Key)
 		return untested(plan.skip, l.Bug)
-	case plan.skip == report.ReasonUnobserved:
+	case plan.skip == report.ReasonUnobserved && j.covered(e.Key):
 		return untested(plan.skip, "something is mounted over the host's")
+	case plan.skip == report.ReasonUnobserved:
+		return untested(plan.skip, unread(e, j.atFirst(e.Key)))
 	case plan.skip != "":
 		return untested(plan.skip, "")
 	case j.open[e.Key] && j.exhausted:
@@ -154,6 +156,19 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return untested(report.ReasonNoCandidate, known.Refused(e.Key))
 	}
 	return untested(report.ReasonRefused, known.Refused(e.Key))
+}
+
+// unread says why a key was not written.
+func unread(child, host sysctl.Entry) string {
+	of, st := "its value in a fresh namespace", child.State
+	if !child.Unread() {
+		of, st = "the host's value", host.State
+	}
+	why := errnoName(st.Errno)
+	if st.Errno == unix.EFBIG {
+		why += ": longer than a page"
+	}
+	return of + " cannot be read (" + why + "), so it was not written"
 }
 
 // cut tells that the run ended before the plan was through.

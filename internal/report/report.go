@@ -173,7 +173,7 @@ const (
 	ReasonNoCandidate Reason = "no-candidate" // no value to try is known
 	ReasonLatched     Reason = "latched"      // already at its one-way value
 	ReasonOneWay      Reason = "one-way"      // known to be one-way: not tried on a host
-	ReasonUnobserved  Reason = "unobserved"   // an observer cannot read it
+	ReasonUnobserved  Reason = "unobserved"   // an observer or the writer cannot read it
 	ReasonRestless    Reason = "restless"     // it moves by itself: no write is needed for a change
 	ReasonExcluded    Reason = "excluded"     // by --include, --exclude
 	ReasonUnresolved  Reason = "unresolved"   // a candidate cause of a leak that could not be narrowed down

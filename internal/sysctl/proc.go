@@ -19,9 +19,9 @@ const ProcRoot = "/proc/sys"
 // included (sysctl_perm, fs/proc/proc_sysctl.c: no CAP_DAC_OVERRIDE there).
 const errWriteOnly = unix.EACCES
 
-// maxValue bounds a value in bytes: the kernel refuses reads of
-// KMALLOC_MAX_SIZE and more (proc_sys_call_handler, fs/proc/proc_sysctl.c).
-const maxValue = 4 << 20
+// maxValue bounds a value in bytes. Handlers of sysctls take no more than a page
+// (kernel/sysctl.c): what is longer is none, or could not be put back.
+const maxValue = 4096
 
 // Proc is the tree below a directory, normally /proc/sys. It shows the network
 // namespace of the calling thread: whoever uses it must stay in one namespace.
@@ -138,6 +138,9 @@ func pread(fd int, buf []byte, last string) State {
 			if n > 0 && buf[n-1] == '\n' {
 				n--
 			}
+			if n > maxValue {
+				return State{Errno: unix.EFBIG}
+			}
 			if string(buf[:n]) != last {
 				last = string(buf[:n])
 			}
@@ -150,9 +153,13 @@ func pread(fd int, buf []byte, last string) State {
 
 // Write writes a value and a newline with one write(2), on a descriptor of its
 // own: some handlers ignore a second write on the same one (5.10, 6.1). Nothing
-// is ever created. The error is an *fs.PathError over the errno.
+// is ever created, and nothing longer than a page is written: it would be cut. The error
+// is an *fs.PathError over the errno.
 func (p *Proc) Write(k Key, value string) error {
 	path := p.path(k)
+	if len(value) > maxValue {
+		return &fs.PathError{Op: "write", Path: path, Err: unix.EFBIG}
+	}
 	var fd int
 	err := retry(func() (err error) {
 		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_TRUNC|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)

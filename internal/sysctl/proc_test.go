@@ -41,7 +41,7 @@ func put(t *testing.T, root, name, value string) {
 func TestReadWhole(t *testing.T) {
 	for _, value := range []string{
 		"", "x", "two\nlines", "\xff\x00\xfe", "tab\t1", " ",
-		strings.Repeat("a", 4095), strings.Repeat("b", 4096), strings.Repeat("c", 4097), strings.Repeat("d", 100_000),
+		strings.Repeat("a", 4095), strings.Repeat("b", 4096),
 	} {
 		p := fixture(t, map[string]string{"net/k": value + "\n"})
 		kept := p.Keep()
@@ -52,6 +52,34 @@ func TestReadWhole(t *testing.T) {
 		}
 		if err := kept.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// What is longer than a page is no value, whatever reads it, and no write cuts it or
+// makes it.
+func TestNoValueIsLongerThanAPage(t *testing.T) {
+	for _, size := range []int{4097, 8191, 8192, 10 << 20} {
+		p := fixture(t, map[string]string{"net/k": strings.Repeat("c", size) + "\n", "net/short": "1\n"})
+		kept := p.Keep()
+		d, err := p.Open("net/k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range []State{p.Read("net/k"), kept.Read("net/k"), d.Read()} {
+			if got != (State{Errno: unix.EFBIG}) {
+				t.Errorf("%d bytes came back as %d, errno %v", size, len(got.Value), got.Errno)
+			}
+		}
+		if err := errors.Join(kept.Close(), d.Close()); err != nil {
+			t.Error(err)
+		}
+		var pe *fs.PathError
+		if err := p.Write("net/short", strings.Repeat("d", size)); !errors.Is(err, unix.EFBIG) || !errors.As(err, &pe) {
+			t.Errorf("write of %d bytes: %v", size, err)
+		}
+		if got := p.Read("net/short"); got.Value != "1" {
+			t.Errorf("after a write of %d bytes that was refused: %+v", size, got)
 		}
 	}
 }

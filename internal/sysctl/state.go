@@ -55,6 +55,12 @@ func (e Entry) Writable() bool { return e.Mode&0o222 != 0 }
 // Readable tells whether any permission bit allows reading.
 func (e Entry) Readable() bool { return e.Mode&0o444 != 0 }
 
+// Unread tells that the key should be readable and is not, so that nobody knows what to
+// put back after a write. EIO says that there is no value yet (stable_secret).
+func (e Entry) Unread() bool {
+	return e.Readable() && !e.State.OK() && e.State != Absent && e.State.Errno != syscall.EIO
+}
+
 // Secret tells that not everybody may read the key: its value must not be shown.
 func (e Entry) Secret() bool { return e.Readable() && e.Mode&0o004 == 0 }
 

@@ -98,7 +98,7 @@ func reason(r report.Reason) string {
 	case report.ReasonRestless:
 		return "it moves by itself on an observer, so no change of it proves anything"
 	case report.ReasonUnobserved:
-		return "an observer cannot read it"
+		return "an observer or the writer itself cannot read it"
 	case report.ReasonExcluded:
 		return "left out by --include or --exclude"
 	case report.ReasonUnresolved:
