@@ -55,6 +55,23 @@ func (d Devices) request() *protocol.Devices {
 	return m
 }
 
+// crowd is the host's devices that no fresh namespace had one like: their keys were there
+// for nobody to write.
+func (r *run) crowd() map[string]bool {
+	names := map[string]bool{}
+	if r.o.Devices.wanted() {
+		for _, d := range r.o.Devices.Like {
+			names[d.Name] = true
+		}
+	}
+	for _, d := range r.made {
+		if d.Error == "" {
+			delete(names, d.Name)
+		}
+	}
+	return names
+}
+
 // makeDevices has the child make its devices. It tells of each, since a kernel that has to
 // load modules for them takes its time.
 func (c *client) makeDevices(d Devices) error {
@@ -141,7 +158,7 @@ func (r *run) trialDevices(t trial) bool {
 func (r *run) reportDevices(sibling, writer *client) {
 	if sibling != nil {
 		if n := len(r.o.Devices.Like); n > MaxLike {
-			r.warn("the host has %d devices: fresh namespaces were given only the first %d of these names", n, MaxLike)
+			r.warn("the host has %d devices: fresh namespaces were given only the first %d of these names, and the keys of the others are untested (crowded)", n, MaxLike)
 		}
 		var denied []string
 		for _, d := range sibling.made {

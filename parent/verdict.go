@@ -24,7 +24,7 @@ func (r *run) reportKeys(rep *report.Report) {
 		judges = append(judges, r.judge(w))
 		snapshots = append(snapshots, w.writerBase)
 	}
-	host := hostKeys.Map()
+	host, crowd := hostKeys.Map(), r.crowd()
 	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(r.host.Baseline())
 	rep.Counts.Descriptors = len(keysOf(r.throughs))
 	for _, k := range union(snapshots...) {
@@ -53,6 +53,9 @@ func (r *run) reportKeys(rep *report.Report) {
 			key.Writers[string(j.w.writer)] = view
 			writable = writable || e.Writable()
 			perturbed = perturbed || slices.ContainsFunc(j.attempts[k], write.perturbed)
+		}
+		if name, _ := k.Device(); len(key.Writers) == 0 && crowd[name] && host[k].Writable() && r.included(k) {
+			key.Verdict, key.UntestedReason = report.VerdictUntested, report.ReasonCrowded
 		}
 		count(&rep.Counts.ChildKeys, len(key.Writers) > 0)
 		count(&rep.Counts.Writable, writable)

@@ -13,6 +13,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/testenv"
+	"github.com/netns-verify/netns-verify/parent"
 )
 
 // worldDevices is a host with devices, such as one of containers and machines.
@@ -43,6 +44,50 @@ func makeHostDevices() error {
 		}
 	}
 	return all
+}
+
+// worldCrowd is a host with more devices than children get.
+const (
+	worldCrowd world = "crowd"
+	crowdSize        = 40
+)
+
+func makeCrowd() error {
+	for i := range crowdSize {
+		a := netlink.NewLinkAttrs()
+		a.Name = fmt.Sprintf("br%d", i)
+		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: a}); err != nil {
+			return fmt.Errorf("make %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// TestCrowd: the keys of a device that no fresh namespace has one like are untested, and
+// not said to be the host's alone.
+func TestCrowd(t *testing.T) {
+	testenv.NeedNetNS(t)
+	testenv.OwnMachine(t)
+	status, stdout, stderr := in(t, worldCrowd, "run", "--include", "net/ipv4/conf/*/arp_ignore", "--json")
+	if status != report.ExitClean {
+		t.Fatalf("exit status %d: %s", status, stderr)
+	}
+	r := decode(t, stdout)
+	got := map[report.Reason]int{}
+	for _, k := range r.Keys {
+		if name, of := sysctl.Key(k.Key).Device(); strings.HasPrefix(name, "br") && k.Verdict != report.VerdictReadOnly {
+			if !strings.HasSuffix(string(of), "/arp_ignore") {
+				continue
+			}
+			got[k.UntestedReason]++
+			if k.Verdict != report.VerdictIsolated && k.Verdict != report.VerdictUntested {
+				t.Errorf("%s: %s", k.Key, k.Verdict)
+			}
+		}
+	}
+	if got[report.ReasonCrowded] != crowdSize-parent.MaxLike || got[""] != parent.MaxLike || r.Run.Complete {
+		t.Errorf("%d devices: %v by reason, complete: %v", crowdSize, got, r.Run.Complete)
+	}
 }
 
 // TestDevices: on a host with devices, the keys of one device of every kind that

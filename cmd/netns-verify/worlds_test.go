@@ -56,6 +56,7 @@ var worlds = map[world]worldMade{
 	worldRunReadOnly:  {unix.CLONE_NEWNS, func() error { return overRun(unix.MS_RDONLY, "") }},
 	worldRunFull:      {unix.CLONE_NEWNS, func() error { return overRun(0, "size=4k") }},
 	worldDevices:      {unix.CLONE_NEWNET, makeHostDevices},
+	worldCrowd:        {unix.CLONE_NEWNET, makeCrowd},
 }
 
 const worldEntry = "test-world-"

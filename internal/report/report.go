@@ -175,6 +175,7 @@ const (
 	ReasonOneWay      Reason = "one-way"      // known to be one-way: not tried on a host
 	ReasonUnobserved  Reason = "unobserved"   // an observer or the writer cannot read it
 	ReasonRestless    Reason = "restless"     // it moves by itself: no write is needed for a change
+	ReasonCrowded     Reason = "crowded"      // of a device of the host that fresh namespaces had none like
 	ReasonExcluded    Reason = "excluded"     // by --include, --exclude
 	ReasonUnresolved  Reason = "unresolved"   // a candidate cause of a leak that could not be narrowed down
 	ReasonUnconfirmed Reason = "unconfirmed"  // an observer's changed, and no replay says whether a write to it did that

@@ -246,7 +246,8 @@ func (p *page) untested(r *report.Report, o Options) {
 	if n == 0 || r.Run.DryRun {
 		return
 	}
-	p.section(p.doubt, "NOT TESTED", fmt.Sprintf("%d of %s: not proven either way", n, plural(r.Counts.Writable, "writable key")))
+	writable := r.Counts.Writable + len(groups[report.ReasonCrowded]) // those are writable only where they are
+	p.section(p.doubt, "NOT TESTED", fmt.Sprintf("%d of %s: not proven either way", n, plural(writable, "writable key")))
 	// The reasons that ask for somebody's attention have few keys: they come first.
 	reasons := slices.SortedFunc(maps.Keys(groups), func(a, b report.Reason) int {
 		return cmp.Or(cmp.Compare(len(groups[a]), len(groups[b])), cmp.Compare(a, b))

@@ -99,6 +99,8 @@ func reason(r report.Reason) string {
 		return "it moves by itself on an observer, so no change of it proves anything"
 	case report.ReasonUnobserved:
 		return "an observer or the writer itself cannot read it"
+	case report.ReasonCrowded:
+		return "of a device of the host that fresh namespaces had none like"
 	case report.ReasonExcluded:
 		return "left out by --include or --exclude"
 	case report.ReasonUnresolved:
