@@ -101,7 +101,11 @@ func (e Effect) look() string {
 // can be shown and copied.
 func Quote(s string) string {
 	if escape.Line(s) != s {
-		return printf(s)
+		plain := strings.TrimRight(s, "\n") // the shell drops newlines at the end of what it substitutes
+		if plain == s {
+			return printf(s)
+		}
+		return printf(plain) + "'" + s[len(plain):] + "'"
 	}
 	if s != "" && !strings.ContainsAny(s, " \t\n'\"\\$`!*?[]{}()<>|&;~#") {
 		return s
@@ -109,8 +113,7 @@ func Quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// printf is a shell word that printf(1) makes of octal escapes (POSIX). The shell drops
-// newlines at its end.
+// printf is a shell word that printf(1) makes of octal escapes (POSIX).
 func printf(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
