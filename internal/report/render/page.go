@@ -54,7 +54,9 @@ func (p *page) section(paint func(...any) string, head, text string) {
 	p.lines(paint(escape.Line(head))+"  ", utf8.RuneCountInString(head)+2, 2, text)
 }
 
-func (p *page) label(s string) string { return p.faint(fmt.Sprintf("%-*s", labelWidth-2, escape.Line(s))) }
+func (p *page) label(s string) string {
+	return p.faint(fmt.Sprintf("%-*s", labelWidth-2, escape.Line(s)))
+}
 
 // field is a labelled text, continued below where it began.
 func (p *page) field(label, text string) {
