@@ -47,10 +47,9 @@ func makeHostDevices() error {
 }
 
 // worldCrowd is a host with more devices than children get.
-const (
-	worldCrowd world = "crowd"
-	crowdSize        = 40
-)
+const worldCrowd world = "crowd"
+
+const crowdSize = 40
 
 func makeCrowd() error {
 	for i := range crowdSize {
