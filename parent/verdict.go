@@ -28,7 +28,7 @@ func (r *run) reportKeys(rep *report.Report) {
 	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(r.host.Baseline())
 	rep.Counts.Descriptors = len(keysOf(r.throughs))
 	for _, k := range union(snapshots...) {
-		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly}
+		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly, Excluded: !r.included(k)}
 		for _, o := range []string{observerHost, observerSibling} {
 			key.Restless = key.Restless || r.restless[place{o, k}]
 		}
@@ -57,6 +57,7 @@ func (r *run) reportKeys(rep *report.Report) {
 		if name, _ := k.Device(); len(key.Writers) == 0 && crowd[name] && host[k].Writable() && r.included(k) {
 			key.Verdict, key.UntestedReason = report.VerdictUntested, report.ReasonCrowded
 		}
+		count(&rep.Counts.Excluded, key.Excluded)
 		count(&rep.Counts.ChildKeys, len(key.Writers) > 0)
 		count(&rep.Counts.Writable, writable)
 		count(&rep.Counts.Perturbed, perturbed)

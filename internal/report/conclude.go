@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -141,7 +142,7 @@ func (r *Report) gaps(end Ending) (all, refused []string) {
 	untested := 0
 	var unaccepted, unresolved, unconfirmed, lost, skipped []string
 	for _, k := range r.Keys {
-		if k.Verdict != VerdictUntested {
+		if k.Verdict != VerdictUntested || !k.Asked() {
 			continue
 		}
 		untested++
@@ -174,7 +175,7 @@ func (r *Report) gaps(end Ending) (all, refused []string) {
 	if r.Run.ReplaysExhausted {
 		open("the budget of replays was used up")
 	}
-	if end.Err != nil || r.Run.DryRun || len(r.Keys) == 0 {
+	if end.Err != nil || r.Run.DryRun || !slices.ContainsFunc(r.Keys, Key.Asked) {
 		open("not everything was tried")
 	}
 	return all, refused

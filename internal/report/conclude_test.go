@@ -12,9 +12,10 @@ func TestConclude(t *testing.T) {
 		latched    = Key{Key: "net/b", Verdict: VerdictUntested, UntestedReason: ReasonLatched}
 		explained  = Key{Key: "net/c", Verdict: VerdictUntested, UntestedReason: ReasonRefused, Note: "the kernel has one value only"}
 		refused    = Key{Key: "net/d", Verdict: VerdictUntested, UntestedReason: ReasonRefused}
-		excluded   = Key{Key: "net/e", Verdict: VerdictUntested, UntestedReason: ReasonExcluded, Note: "a note alone does not excuse"}
-		readOnly   = Key{Key: "net/r", Verdict: VerdictReadOnly}
+		excluded   = Key{Key: "net/e", Verdict: VerdictUntested, UntestedReason: ReasonExcluded, Excluded: true}
+		notAsked   = Key{Key: "net/n", Verdict: VerdictHostOnly, Excluded: true}
 		hostOnly   = Key{Key: "net/h", Verdict: VerdictHostOnly}
+		readOnly   = Key{Key: "net/r", Verdict: VerdictReadOnly}
 		writeOnly  = Key{Key: "net/o", Verdict: VerdictWriteOnly}
 		leak       = Leak{Evidence: Evidence{Status: StatusConfirmed}, Effects: []Effect{{Observer: ObserverHost, Key: "net/l"}}}
 		oneWay     = Leak{Evidence: Evidence{Status: StatusOneWay}, Effects: []Effect{{Observer: ObserverHost, Key: "net/w"}}}
@@ -46,11 +47,10 @@ func TestConclude(t *testing.T) {
 		{name: "untested, strict", keys: []Key{isolated, latched}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.b: latched)"},
 		{name: "untested, strict, allowed", keys: []Key{isolated, latched}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, reason: "no leaks found, but 1 key could not be tested"},
 		{name: "one allowed, one not", keys: []Key{isolated, latched, refused}, end: Ending{Strict: true, AllowUntested: allow("net/b")}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.d: refused)"},
-		{name: "many, strict", keys: []Key{latched, refused, excluded, latched, latched}, end: Ending{Strict: true}, status: 3,
-			reason: "incomplete (--strict): 5 keys could not be tested (net.b: latched, net.d: refused, net.e: excluded and 2 more)"},
+		{name: "many, strict", keys: []Key{latched, refused, latched, latched, latched}, end: Ending{Strict: true}, status: 3,
+			reason: "incomplete (--strict): 5 keys could not be tested (net.b: latched, net.d: refused, net.b: latched and 2 more)"},
 		{name: "refused with a note, strict", keys: []Key{isolated, explained}, end: Ending{Strict: true}, reason: "no leaks found, but 1 key could not be tested"},
 		{name: "refused without a note, strict", keys: []Key{isolated, refused}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.d: refused)"},
-		{name: "excluded with a note, strict", keys: []Key{excluded}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.e: excluded)"},
 		{name: "no key at all", status: 3, reason: "there is no key to test"},
 		{name: "no key at all, dry run", dryRun: true, status: 3, reason: "there is no key to test"},
 		{name: "nothing took effect", keys: []Key{latched, explained, excluded, readOnly, hostOnly}, status: 3, reason: "nothing was tested: none of 2 writable keys took a value"},
@@ -60,6 +60,9 @@ func TestConclude(t *testing.T) {
 		{name: "write-only", keys: []Key{writeOnly, latched}, reason: "no leaks found, but 1 key could not be tested"},
 		{name: "read-only", keys: []Key{readOnly}, end: Ending{Strict: true}, complete: true, reason: "no leaks found"},
 		{name: "host-only", keys: []Key{hostOnly}, end: Ending{Strict: true}, complete: true, reason: "no leaks found"},
+		{name: "excluded, strict", keys: []Key{isolated, excluded, notAsked}, end: Ending{Strict: true}, complete: true, reason: "no leaks found"},
+		{name: "nothing but excluded, strict", keys: []Key{excluded, notAsked}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): not everything was tried"},
+		{name: "host-only and read-only are answers, strict", keys: []Key{hostOnly, readOnly, excluded}, end: Ending{Strict: true}, complete: true, reason: "no leaks found"},
 		{name: "leak", keys: []Key{isolated}, leaks: []Leak{leak}, complete: true, status: 1, reason: "1 leak"},
 		{name: "leaks, incomplete", keys: []Key{latched}, leaks: []Leak{leak, leak}, status: 1, reason: "2 leaks"},
 		{name: "leak, incomplete, strict", keys: []Key{latched}, leaks: []Leak{leak}, end: Ending{Strict: true}, status: 3, reason: "incomplete (--strict): 1 key could not be tested (net.b: latched); 1 leak"},

@@ -135,6 +135,8 @@ type Counts struct {
 	// Perturbed is the writable keys for which a write took effect.
 	Perturbed int             `json:"perturbed"`
 	Verdicts  map[Verdict]int `json:"verdicts"`
+	// Excluded is the keys that were not asked about. They count above, too.
+	Excluded int `json:"excluded"`
 	// Watched is the places of the host that are watched: its keys, those that
 	// are not below net/, tables and modules.
 	Watched int `json:"watched"`
@@ -176,7 +178,7 @@ const (
 	ReasonUnobserved  Reason = "unobserved"   // an observer or the writer cannot read it
 	ReasonRestless    Reason = "restless"     // it moves by itself: no write is needed for a change
 	ReasonCrowded     Reason = "crowded"      // of a device of the host that fresh namespaces had none like
-	ReasonExcluded    Reason = "excluded"     // by --include, --exclude
+	ReasonExcluded    Reason = "excluded"     // by --include, --exclude: not asked
 	ReasonUnresolved  Reason = "unresolved"   // a candidate cause of a leak that could not be narrowed down
 	ReasonUnconfirmed Reason = "unconfirmed"  // an observer's changed, and no replay says whether a write to it did that
 	ReasonStopped     Reason = "stopped"      // the run ended before its turn
@@ -188,6 +190,8 @@ type Key struct {
 	KeyB64         []byte  `json:"key_b64,omitempty"`
 	Verdict        Verdict `json:"verdict"`
 	UntestedReason Reason  `json:"untested_reason,omitempty"`
+	// Excluded tells that the run was not asked about the key.
+	Excluded bool `json:"excluded,omitempty"`
 	// Note explains the verdict where the built-in notes know why.
 	Note string `json:"note,omitempty"`
 	// Restless tells that it changed without any write.

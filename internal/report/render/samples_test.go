@@ -69,7 +69,9 @@ func incomplete() *report.Report {
 			attempt("2", "EINVAL", "1"), attempt("0", "EINVAL", "1"), attempt("3", "", "1")))
 	}
 	r.Keys = append(r.Keys, key("net/ipv4/tcp_syncookies", report.VerdictUntested, report.ReasonUnconfirmed, "", attempt("0", "", "0")))
-	r.Keys = append(r.Keys, key("net/ipv6/conf/lo/stable_secret", report.VerdictUntested, report.ReasonExcluded, ""))
+	excluded := key("net/ipv6/conf/lo/stable_secret", report.VerdictUntested, report.ReasonExcluded, "")
+	excluded.Excluded, r.Counts.Excluded = true, 1
+	r.Keys = append(r.Keys, excluded)
 	r.Unconfirmed = []report.Effect{{Observer: "host", Kind: report.KindChanged, What: "sysctl", Key: "net/ipv4/tcp_syncookies",
 		Change: changed("1", "0"), Phase: "forward", Why: "it did not come again with any write",
 		LooksLike: &report.Cause{Key: "net/ipv4/tcp_syncookies", Attempt: attempt("0", "", "0"), Writer: "userns"}}}

@@ -39,8 +39,9 @@ func Table(rs []*report.Report, o Options) string {
 	t := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "  kernel\tresult\tleaks\tkeys tested\tuntested\ttime\texit status") // a page takes everything
 	for _, r := range rs {
+		c := r.Asked()
 		_, _ = fmt.Fprintf(t, "  %s\t%s\t%d\t%d of %d\t%d\t%.1f s\t%d\n", escape.Line(r.Host.KernelRelease), result(r), len(r.Leaks),
-			r.Counts.Perturbed, r.Counts.Writable, r.Counts.Verdicts[report.VerdictUntested],
+			c.Perturbed, c.Writable, c.Verdicts[report.VerdictUntested],
 			float64(r.Run.DurationMS)/1000, r.Run.ExitStatus)
 	}
 	_ = t.Flush()
@@ -53,7 +54,7 @@ func Table(rs []*report.Report, o Options) string {
 func (p *page) byVerdict(rs []*report.Report) {
 	count := func(r *report.Report, writer string) []int {
 		n := map[report.Verdict]int{}
-		for _, k := range r.Keys {
+		for _, k := range asked(r) {
 			if w, ok := k.Writers[writer]; ok {
 				n[w.Verdict]++
 			} else if len(k.Writers) == 0 { // nobody has it but the host

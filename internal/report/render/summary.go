@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -15,20 +16,22 @@ func (p *page) summary(r *report.Report, o Options) {
 	if len(r.Run.Writing) > 0 {
 		p.writing(r.Run)
 	}
-	c := r.Counts
+	c := r.Asked()
 	if len(r.Run.Observe) > 1 {
 		p.field("watched", plural(c.Watched, "place")+" of the host: "+strings.Join(r.Run.Observe, ", "))
 	}
-	if s := guarded(r.Keys, o); s != "" {
+	if s := guarded(asked(r), o); s != "" {
 		p.field("userns", s)
 	}
-	keys := fmt.Sprintf("%d on the host, %d in a fresh namespace, %d writable there", c.HostKeys, c.ChildKeys, c.Writable)
+	keys := fmt.Sprintf("%d on the host, %d in a fresh namespace, %d writable there", c.HostKeys, c.ChildKeys, r.Counts.Writable)
 	if r.Run.DryRun {
 		p.field("keys", keys)
+		p.notAsked(c)
 		p.field("host", "nothing was written")
 	} else {
 		p.field("keys", fmt.Sprintf("%s, %d of them written with effect", keys, c.Perturbed))
 		p.verdicts(c)
+		p.notAsked(c)
 		p.creations(c)
 		p.field("run", fmt.Sprintf("%s, %s, %s, %.1f s", plural(r.Run.Passes, "pass"),
 			plural(r.Run.Batches, "batch"), plural(r.Run.Replays, "replay"), float64(r.Run.DurationMS)/1000))
@@ -57,6 +60,24 @@ func (p *page) verdicts(c report.Counts) {
 	if len(parts) > 0 {
 		p.field("verdicts", strings.Join(parts, ", "))
 	}
+}
+
+// notWritable says why nothing could be written.
+func notWritable(c report.Counts) string {
+	return fmt.Sprintf("in a fresh namespace, %d of the keys asked about %s read-only, %d absent", c.Verdicts[report.VerdictReadOnly],
+		map[bool]string{true: "is", false: "are"}[c.Verdicts[report.VerdictReadOnly] == 1], c.Verdicts[report.VerdictHostOnly])
+}
+
+// notAsked counts what --include and its like left out.
+func (p *page) notAsked(c report.Counts) {
+	if c.Excluded > 0 {
+		p.field("not asked", plural(c.Excluded, "key")+", left out by --include or --exclude")
+	}
+}
+
+// asked is the keys that the run was asked about.
+func asked(r *report.Report) []report.Key {
+	return slices.DeleteFunc(slices.Clone(r.Keys), func(k report.Key) bool { return !k.Asked() })
 }
 
 func restored(r *report.Report) string {
@@ -121,7 +142,7 @@ func Verdict(r *report.Report, o Options) string {
 }
 
 func (p *page) verdict(r *report.Report) {
-	run, c := r.Run, r.Counts
+	run, c := r.Run, r.Asked()
 	text := fmt.Sprintf("%s (exit status %d)", run.ExitReason, run.ExitStatus)
 	switch {
 	case run.ExitStatus >= report.ExitSignal:
@@ -135,6 +156,8 @@ func (p *page) verdict(r *report.Report) {
 		p.lines(p.strong("DRY RUN")+": ", 9, 2, fmt.Sprintf("nothing was written; %s would be (exit status %d)", plural(planned(r.Plan), "key"), run.ExitStatus))
 	case !run.Complete:
 		p.lines(p.doubt("INCOMPLETE")+": ", 12, 2, text)
+	case c.Writable == 0:
+		p.lines(p.good("NOT WRITABLE")+": ", 14, 2, fmt.Sprintf("%s, and nothing leaked (exit status %d)", notWritable(c), run.ExitStatus))
 	default:
 		p.lines(p.good("ISOLATED")+": ", 10, 2, fmt.Sprintf("no leaks found in %s (exit status %d)", plural(c.Writable, "writable key"), run.ExitStatus))
 	}

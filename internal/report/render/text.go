@@ -238,7 +238,7 @@ func (p *page) untested(r *report.Report, o Options) {
 	groups := map[report.Reason][]report.Key{}
 	n := 0
 	for _, k := range r.Keys {
-		if k.Verdict == report.VerdictUntested {
+		if k.Verdict == report.VerdictUntested && k.Asked() {
 			groups[k.UntestedReason] = append(groups[k.UntestedReason], k)
 			n++
 		}
@@ -246,7 +246,7 @@ func (p *page) untested(r *report.Report, o Options) {
 	if n == 0 || r.Run.DryRun {
 		return
 	}
-	writable := r.Counts.Writable + len(groups[report.ReasonCrowded]) // those are writable only where they are
+	writable := r.Asked().Writable + len(groups[report.ReasonCrowded]) // those are writable only where they are
 	p.section(p.doubt, "NOT TESTED", fmt.Sprintf("%d of %s: not proven either way", n, plural(writable, "writable key")))
 	// The reasons that ask for somebody's attention have few keys: they come first.
 	reasons := slices.SortedFunc(maps.Keys(groups), func(a, b report.Reason) int {
@@ -255,9 +255,6 @@ func (p *page) untested(r *report.Report, o Options) {
 	for _, why := range reasons {
 		keys := groups[why]
 		p.lines("  "+p.strong(escape.Line(string(why)))+" ", 3+len(why), 4, fmt.Sprintf("(%d): %s", len(keys), reason(why)))
-		if why == report.ReasonExcluded && !o.Verbose {
-			continue
-		}
 		p.list(len(keys), o, func(i int) {
 			s := whole(keys[i].Key, keys[i].KeyB64)
 			why := cmp.Or(keys[i].Note, tried(keys[i]))
@@ -273,8 +270,9 @@ func (p *page) untested(r *report.Report, o Options) {
 }
 
 func (p *page) keys(r *report.Report, o Options) {
-	p.section(p.strong, "KEYS", plural(len(r.Keys), "key")+", every verdict and every attempt")
-	for _, k := range r.Keys {
+	asked := asked(r)
+	p.section(p.strong, "KEYS", plural(len(asked), "key")+", every verdict and every attempt")
+	for _, k := range asked {
 		s := fmt.Sprintf("%-10s  %s", k.Verdict, whole(k.Key, k.KeyB64))
 		if k.UntestedReason != "" {
 			s += " (" + string(k.UntestedReason) + ")"
@@ -302,7 +300,9 @@ func (p *page) plan(r *report.Report, o Options) {
 		return
 	}
 	for _, w := range r.Run.Writers {
-		mine := slices.DeleteFunc(slices.Clone(r.Plan), func(k report.Planned) bool { return k.Writer != w })
+		mine := slices.DeleteFunc(slices.Clone(r.Plan), func(k report.Planned) bool {
+			return k.Writer != w || k.Why == string(report.ReasonExcluded)
+		})
 		p.planOf(w, mine, len(r.Run.Writers) > 1, r.Run.Thorough, o)
 	}
 }

@@ -101,8 +101,6 @@ func reason(r report.Reason) string {
 		return "an observer or the writer itself cannot read it"
 	case report.ReasonCrowded:
 		return "of a device of the host that fresh namespaces had none like"
-	case report.ReasonExcluded:
-		return "left out by --include or --exclude"
 	case report.ReasonUnresolved:
 		return "may be the cause of a leak that could not be narrowed down"
 	case report.ReasonUnconfirmed:
