@@ -17,6 +17,10 @@ type Options struct {
 	BatchSize int
 	// Include and Exclude choose the keys to write; no Include means all.
 	Include, Exclude []sysctl.Glob
+	// AllowUntested only must match keys, as Include and Exclude must.
+	AllowUntested []sysctl.Glob
+	// Lenient warns of patterns that match no key, as long as there is one to ask about.
+	Lenient bool
 	// Writers says who writes, one after another (default root). What one of them
 	// latches the next cannot show: an ordinary user had better come first.
 	Writers []Writer

@@ -30,7 +30,6 @@ type planned struct {
 func (r *run) makePlan() {
 	facts := factsOf(r.writerBase, r.m.NFLog())
 	facts.Extreme, facts.Loadable = r.o.Extreme, r.o.Loadable
-	r.warnOfIdleGlobs()
 	alike := map[alike]planned{}
 	for _, e := range r.writerBase {
 		if e.Writable() {
@@ -110,27 +109,6 @@ func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 		p.skip = report.ReasonNoCandidate
 	}
 	return p
-}
-
-// warnOfIdleGlobs names patterns without a match: somebody may rely on what a
-// mistyped --exclude was to spare.
-func (r *run) warnOfIdleGlobs() {
-	for _, list := range []struct {
-		flag  string
-		globs []sysctl.Glob
-	}{{"--include", r.o.Include}, {"--exclude", r.o.Exclude}} {
-		for _, g := range list.globs {
-			if !slices.ContainsFunc(r.writerBase, func(e sysctl.Entry) bool { return g.Match(e.Key) }) {
-				r.warn("%s %s matches no key (* stays within one element, ** spans them)", list.flag, g)
-			}
-		}
-	}
-}
-
-func (r *run) included(k sysctl.Key) bool {
-	match := func(g sysctl.Glob) bool { return g.Match(k) }
-	return (len(r.o.Include) == 0 || slices.ContainsFunc(r.o.Include, match)) &&
-		!slices.ContainsFunc(r.o.Exclude, match)
 }
 
 // covered tells that something is mounted where the host has the key, or would have it.

@@ -139,6 +139,12 @@ func (r *run) all(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("survey: %w", err)
 		}
+		if i == 0 {
+			if err := r.checkQuestion(); err != nil {
+				w.abandon()
+				return err
+			}
+		}
 		if err := r.write(ctx, w); err != nil {
 			return err
 		}

@@ -139,7 +139,7 @@ func (f *runFlags) logging() logging { return logging{format: f.logFormat, least
 
 func (f *runFlags) options() parent.Options {
 	return parent.Options{
-		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude,
+		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude, AllowUntested: f.allowUntested,
 		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
 		Thorough:    f.thorough,
 		Descriptors: f.descriptors,

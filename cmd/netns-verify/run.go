@@ -35,7 +35,11 @@ put back afterwards, and the report says what could not be.`,
 			if err := f.agreed(os.Stdin, stderr); err != nil {
 				return err
 			}
-			return ended{newSession(f, args, stdout, stderr).run()}
+			s := newSession(f, args, stdout, stderr)
+			if status := s.run(); s.misuse == nil {
+				return ended{status}
+			}
+			return s.misuse
 		},
 	}
 	f.register(cmd)

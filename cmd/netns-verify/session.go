@@ -36,6 +36,7 @@ type session struct {
 	screen *screen  // nil where no person is looking on
 	slow   *patient // where stderr goes then
 	lock   *os.File // the machine's
+	misuse error    // what is wrong with the command line, where only the run could tell
 	// kernels tells that the root is the kernel's, and no tree of files.
 	kernels bool
 }
@@ -50,7 +51,7 @@ func newSession(f *runFlags, args []string, stdout, stderr *os.File) *session {
 }
 
 // run does everything and returns the exit status. What there is to say has
-// been said by then.
+// been said by then, apart from misuse.
 func (s *session) run() int {
 	defer s.hush()
 	if err := s.speak(); err != nil {
@@ -89,6 +90,10 @@ func (s *session) run() int {
 	r.Run.DurationMS = time.Since(s.start).Milliseconds()
 	r.Normalize()
 	end := s.ending(err, context.Cause(ctx))
+	if end.Usage {
+		s.misuse = end.Err
+		return report.ExitUsage
+	}
 	r.Conclude(end)
 	nothing := err != nil && empty(r)
 	if nothing || err != nil && end.Signal == 0 {
@@ -204,6 +209,7 @@ func (s *session) ending(err, cause error) report.Ending {
 		end.Err, end.Signal = sig, int(sig.Signal)
 	case err != nil:
 		end.Err = errors.New(withErrno(err))
+		end.Usage = errors.As(err, new(parent.Unmatched))
 	}
 	return end
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/vm"
+	"github.com/netns-verify/netns-verify/parent"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -122,7 +123,7 @@ func (k *kernelSession) proveOver(ctx context.Context, r *report.Report) error {
 		return err
 	}
 	order := k.order()
-	order.Include, order.Exclude, order.WriteHost = nil, nil, false
+	order.Include, order.Exclude, order.WriteHost, order.Lenient = nil, nil, false, true
 	for _, l := range r.Leaks {
 		if !oneWay(l) || len(l.Evidence.Candidates) > 0 {
 			continue
@@ -172,7 +173,9 @@ func (k *kernelSession) boot(ctx context.Context, o guestlink.Order, hear func(g
 		return nil, err
 	}
 	result, err := k.qemu.Boot(ctx, g, hear)
-	if f := result.Final; f != nil && f.Error != "" {
+	if f := result.Final; f != nil && f.Usage {
+		err = errors.Join(err, parent.Unmatched(f.Error))
+	} else if f != nil && f.Error != "" {
 		err = errors.Join(err, errors.New(f.Error))
 	}
 	k.mu.Lock()
@@ -190,7 +193,8 @@ func (k *kernelSession) boot(ctx context.Context, o guestlink.Order, hear func(g
 func (k *kernelSession) order() guestlink.Run {
 	o := k.f.options()
 	r := guestlink.Run{
-		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude,
+		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude, Allow: o.AllowUntested,
+		Lenient:     k.several,
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
 		Thorough: o.Thorough, Descriptors: o.Descriptors, Devices: k.f.deviceKinds(), Observe: k.f.observe.Kinds,
 		LogLevel: k.log.GetLevel().String(), RunID: k.id,

@@ -29,6 +29,7 @@ type vmSession struct {
 	qemu    *vm.QEMU
 	init    []byte
 	console io.Writer
+	several bool // kernels: what one has not, another may have
 	// machines bounds how many there are at a time.
 	machines chan struct{}
 }
@@ -62,6 +63,7 @@ func (v *vmSession) run() int {
 	if c, ok := v.console.(io.Closer); ok {
 		defer func() { _ = c.Close() }()
 	}
+	v.several = len(kernels) > 1
 	v.open(kernels)
 	reports := v.all(ctx, kernels)
 	stop() // from here on, signals may end us

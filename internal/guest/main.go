@@ -121,6 +121,7 @@ func (c Config) obey(out *guestlink.Sender) (*guestlink.Final, error) {
 		return final, err
 	}
 	final.Report, err = g.run()
+	final.Usage = errors.As(err, new(parent.Unmatched))
 	return final, err
 }
 
@@ -252,6 +253,7 @@ func (g *life) options() parent.Options {
 	}
 	return parent.Options{
 		Seed: g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
+		AllowUntested: g.order.Allow, Lenient: g.order.Lenient,
 		Writers: writers, Latches: g.order.Latches, Thorough: g.order.Thorough, Extreme: true,
 		Devices:     devices,
 		AllowOneWay: g.order.AllowOneWay, DryRun: g.order.DryRun, Settle: g.order.Settle, Deadline: g.order.Deadline,

@@ -37,6 +37,8 @@ type Run struct {
 	BatchSize   int           `json:"batch_size"`
 	Include     []sysctl.Glob `json:"include,omitempty"`
 	Exclude     []sysctl.Glob `json:"exclude,omitempty"`
+	Allow       []sysctl.Glob `json:"allow_untested,omitempty"`
+	Lenient     bool          `json:"lenient,omitempty"`
 	Writers     []string      `json:"writers,omitempty"`
 	Latches     []sysctl.Key  `json:"latches,omitempty"`
 	AllowOneWay bool          `json:"allow_one_way"`
@@ -108,6 +110,8 @@ type Log struct {
 type Final struct {
 	Report *report.Report `json:"report"`
 	Error  string         `json:"error,omitempty"`
+	// Usage tells that the order asks about no key (parent.Unmatched).
+	Usage bool `json:"usage,omitempty"`
 	// Effects answers a probe.
 	Effects []report.Effect `json:"effects,omitempty"`
 }

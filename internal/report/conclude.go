@@ -22,6 +22,8 @@ const (
 type Ending struct {
 	// Err is why the run did not come to its end, or nil.
 	Err error
+	// Usage tells that it was asked wrongly.
+	Usage bool
 	// Signal is the number of the signal that made it so, or 0.
 	Signal int
 	// Strict makes an incomplete run a failed one.
@@ -64,6 +66,8 @@ func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason st
 	switch {
 	case end.Err != nil && end.Signal != 0:
 		return ExitSignal + end.Signal, andLost(end.Err.Error())
+	case end.Usage:
+		return ExitUsage, end.Err.Error()
 	case end.Err != nil:
 		return ExitUnverified, andLost(end.Err.Error())
 	case lost > 0:

@@ -76,6 +76,7 @@ func TestConclude(t *testing.T) {
 		{name: "could not verify nor restore", lost: []NotRestored{lostL}, end: Ending{Err: errors.New("writer: no hello")}, status: 3, reason: "writer: no hello; host not restored: 1 key"},
 		{name: "signal", keys: []Key{isolated}, leaks: []Leak{leak}, end: Ending{Signal: 2, Err: errors.New("ended by SIGINT")}, status: 130, reason: "ended by SIGINT; 1 leak"},
 		{name: "signal, not restored", lost: []NotRestored{lostL}, end: Ending{Signal: 15, Err: errors.New("ended by SIGTERM")}, status: 143, reason: "ended by SIGTERM; host not restored: 1 key"},
+		{name: "asked wrongly", keys: []Key{isolated}, end: Ending{Usage: true, Err: errors.New("no such key")}, status: 2, reason: "no such key"},
 		{name: "dry run, strict", keys: []Key{isolated}, dryRun: true, end: Ending{Strict: true}, reason: "dry run: nothing was written"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/netns-verify/netns-verify/internal/escape"
 )
 
@@ -87,51 +85,4 @@ func swap(s string) string {
 		}
 	}
 	return string(b)
-}
-
-// Glob matches keys: "*" stays within one element, "**" spans elements.
-type Glob struct{ pattern, text string }
-
-// ExactGlob matches one key, whatever characters its device's name has.
-func ExactGlob(k Key) Glob {
-	p := wildcards.Replace(string(k))
-	return Glob{p, p}
-}
-
-var wildcards = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`, `\`, `\\`)
-
-// String is the pattern as it was given.
-func (g Glob) String() string { return g.text }
-
-// MarshalText and UnmarshalText carry a pattern as it was given
-// (encoding.TextMarshaler).
-func (g Glob) MarshalText() ([]byte, error) { return []byte(g.text), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler with ParseGlob.
-func (g *Glob) UnmarshalText(b []byte) (err error) {
-	*g, err = ParseGlob(string(b))
-	return err
-}
-
-// ParseGlob reads a pattern in either form of a key. A pattern without
-// wildcards also matches everything below it.
-func ParseGlob(s string) (Glob, error) {
-	p := strings.TrimPrefix(s, "/proc/sys/")
-	if i := strings.IndexAny(p, "./"); i >= 0 && p[i] == '.' {
-		p = swap(p)
-	}
-	p = strings.TrimSuffix(p, "/")
-	if p == "" || !doublestar.ValidatePattern(p) {
-		return Glob{}, fmt.Errorf("parse pattern %.80q: not a valid glob (use *, **, ?, [a-z], {a,b})", s)
-	}
-	if !strings.ContainsAny(p, "*?[{\\") {
-		p += "{,/**}"
-	}
-	return Glob{p, s}, nil
-}
-
-// Match tells whether the pattern matches the whole key.
-func (g Glob) Match(k Key) bool {
-	ok, _ := doublestar.Match(g.pattern, string(k)) // the pattern was validated
-	return ok
 }

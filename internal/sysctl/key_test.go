@@ -42,7 +42,7 @@ func TestDottedRoundTrip(t *testing.T) {
 
 // ExactGlob survives its own text, and matches nothing but its key.
 func TestExactGlob(t *testing.T) {
-	keys := []Key{"net/a/b", "net/ipv4/conf/eth0.100/x", "net/ipv4/conf/a*b/x", "net/ipv4/conf/a[b/x", `net/ipv4/conf/a\b/x`, "net/ipv4/conf/{a/x", "net/ipv4/conf/axb/x"}
+	keys := []Key{"net/a/b", "net/ipv4/conf/eth0.100/x", "net/ipv4/conf/a*b/x", "net/ipv4/conf/a[b/x", "net/ipv4/conf/a=b", `net/ipv4/conf/a\b/x`, "net/ipv4/conf/{a/x", "net/ipv4/conf/axb/x"}
 	for _, k := range keys {
 		for _, text := range []string{ExactGlob(k).String()} {
 			g, err := ParseGlob(text)
@@ -73,6 +73,21 @@ func TestGlob(t *testing.T) {
 		{"net.ipv4.tcp_*", "net/ipv4/tcp_rmem", true},
 		{"net.ipv4.conf.*.rp_filter", "net/ipv4/conf/eth0.100/rp_filter", true},
 		{"**/rp_filter", "net/ipv4/conf/all/rp_filter", true},
+		{"/net/ipv4/tcp_rmem", "net/ipv4/tcp_rmem", true},
+		{"/proc/sys/net/ipv4/tcp_rmem", "net/ipv4/tcp_rmem", true},
+		{"//proc/sys//net/ipv4", "net/ipv4/tcp_rmem", true},
+		{"/proc/sys/net.ipv4.tcp_rmem", "net/ipv4/tcp_rmem", true},
+		{"ipv4.tcp_rmem", "net/ipv4/tcp_rmem", true},
+		{"ipv4/tcp_*", "net/ipv4/tcp_rmem", true},
+		{"net.ipv4.tcp_rmem=4096 131072 6291456", "net/ipv4/tcp_rmem", true},
+		{" net.ipv4.tcp_rmem = 1 ", "net/ipv4/tcp_rmem", true},
+		{"net.ipv4/tcp_rmem", "net/ipv4/tcp_rmem", true},
+		{"net/ipv4.tcp_rmem", "net/ipv4/tcp_rmem", true},
+		{"net.ipv4.conf.eth0/100.rp_filter", "net/ipv4/conf/eth0.100/rp_filter", true},
+		{"net/ipv4/conf/eth0.*", "net/ipv4/conf/eth0/rp_filter", false},
+		{"net/ipv4/conf/a=b/rp_filter", "net/ipv4/conf/a=b/rp_filter", true},
+		{"net.ipv4.conf.a=b.rp_filter", "net/ipv4/conf/a=b/rp_filter", true},
+		{`net/ipv4/conf/a\=b/*`, "net/ipv4/conf/a=b/rp_filter", true},
 	} {
 		g, err := ParseGlob(tc.pattern)
 		if err != nil {

@@ -51,21 +51,20 @@ func (p *page) summary(r *report.Report, o Options) {
 }
 
 func (p *page) verdicts(c report.Counts) {
+	if s := tally(c); s != "" {
+		p.field("verdicts", s)
+	}
+}
+
+// tally counts the keys of each verdict.
+func tally(c report.Counts) string {
 	var parts []string
 	for _, v := range report.Verdicts() {
 		if n := c.Verdicts[v]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, v))
 		}
 	}
-	if len(parts) > 0 {
-		p.field("verdicts", strings.Join(parts, ", "))
-	}
-}
-
-// notWritable says why nothing could be written.
-func notWritable(c report.Counts) string {
-	return fmt.Sprintf("in a fresh namespace, %d of the keys asked about %s read-only, %d absent", c.Verdicts[report.VerdictReadOnly],
-		map[bool]string{true: "is", false: "are"}[c.Verdicts[report.VerdictReadOnly] == 1], c.Verdicts[report.VerdictHostOnly])
+	return strings.Join(parts, ", ")
 }
 
 // notAsked counts what --include and its like left out.
@@ -147,7 +146,7 @@ func (p *page) verdict(r *report.Report) {
 	switch {
 	case run.ExitStatus >= report.ExitSignal:
 		p.lines(p.doubt("STOPPED")+": ", 9, 2, text)
-	case run.ExitStatus == report.ExitUnverified:
+	case run.ExitStatus == report.ExitUnverified, run.ExitStatus == report.ExitUsage:
 		p.lines(p.bad("NOT VERIFIED")+": ", 14, 2, text)
 	case len(r.Leaks) > 0:
 		p.lines(p.bad("LEAK")+": ", 6, 2, fmt.Sprintf("%s out of a network namespace; %d of %s tested (exit status %d)",
@@ -157,7 +156,7 @@ func (p *page) verdict(r *report.Report) {
 	case !run.Complete:
 		p.lines(p.doubt("INCOMPLETE")+": ", 12, 2, text)
 	case c.Writable == 0:
-		p.lines(p.good("NOT WRITABLE")+": ", 14, 2, fmt.Sprintf("%s, and nothing leaked (exit status %d)", notWritable(c), run.ExitStatus))
+		p.lines(p.good("NOT WRITABLE")+": ", 14, 2, fmt.Sprintf("no key asked about can be written in a fresh namespace: %s (exit status %d)", tally(c), run.ExitStatus))
 	default:
 		p.lines(p.good("ISOLATED")+": ", 10, 2, fmt.Sprintf("no leaks found in %s (exit status %d)", plural(c.Writable, "writable key"), run.ExitStatus))
 	}

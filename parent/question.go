@@ -1,0 +1,78 @@
+package parent
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/escape"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// Unmatched is the error of a question about no key. Nothing was written.
+type Unmatched string
+
+func (e Unmatched) Error() string { return string(e) }
+
+// asks tells whether the question is about a key, too.
+func (o Options) asks(k sysctl.Key) bool {
+	match := func(g sysctl.Glob) bool { return g.Match(k) }
+	return (len(o.Include) == 0 || slices.ContainsFunc(o.Include, match)) && !slices.ContainsFunc(o.Exclude, match)
+}
+
+// checkQuestion wants a key for each pattern: on the host, or in a fresh namespace.
+// It comes when these are known, and before anything is written.
+func (r *run) checkQuestion() error {
+	mine := keysIn(r.writerBase)
+	fresh := slices.Concat(mine, slices.Collect(maps.Keys(r.siblingBase)), slices.Collect(maps.Keys(r.controlBase)))
+	all := append(keysIn(ofNetwork(r.host.Baseline())), fresh...)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	for _, list := range []struct {
+		flag  string
+		globs []sysctl.Glob
+	}{{"--include", r.o.Include}, {"--exclude", r.o.Exclude}, {"--allow-untested", r.o.AllowUntested}} {
+		for _, g := range list.globs {
+			why := ""
+			switch {
+			case !slices.ContainsFunc(all, g.Match):
+				why = noSuchKey(g, all)
+			case list.flag == "--include" && len(r.o.Writers) == 1 && !slices.ContainsFunc(mine, g.Match) && slices.ContainsFunc(fresh, g.Match):
+				why = fmt.Sprintf("hidden from the writer %s; --writers root,userns asks about both", r.writer)
+			default:
+				continue
+			}
+			err := Unmatched(escape.Line(fmt.Sprintf("%s %s: %s", list.flag, g, why)))
+			if !r.o.Lenient {
+				return err
+			}
+			r.warn("%s", err)
+		}
+	}
+	if len(r.o.Include)+len(r.o.Exclude) > 0 && !slices.ContainsFunc(all, r.included) {
+		return Unmatched("--include and --exclude leave no key to ask about")
+	}
+	return nil
+}
+
+func (r *run) included(k sysctl.Key) bool { return r.o.asks(k) }
+
+func keysIn(s sysctl.Snapshot) []sysctl.Key {
+	keys := make([]sysctl.Key, len(s))
+	for i, e := range s {
+		keys[i] = e.Key
+	}
+	return keys
+}
+
+// noSuchKey says what may have been meant by a pattern that matches none of the keys.
+func noSuchKey(g sysctl.Glob, keys []sysctl.Key) string {
+	if g.Wild() {
+		return "no key below net/ matches (* stays within one element, ** spans them)"
+	}
+	if like := sysctl.Similar(g.Path(), keys); len(like) > 0 {
+		return "no such key: did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return "no such key below net/"
+}
