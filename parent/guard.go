@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
@@ -35,6 +36,7 @@ type Found struct {
 	Host             sysctl.Snapshot `json:"-"`
 	Devices          Devices         `json:"devices"`
 	Include, Exclude []sysctl.Glob   `json:",omitempty"`
+	Lines            keyfile.Lines   `json:",omitempty"`
 	Settle, Deadline time.Duration
 }
 
@@ -123,7 +125,7 @@ func (r *run) beginGuard() error {
 	}
 	host := slices.DeleteFunc(slices.Clone(r.host.Baseline()), func(e sysctl.Entry) bool { return !e.Key.Network() })
 	return r.o.Guard.Begin(Found{
-		Host: host, Devices: r.o.Devices, Include: r.o.Include, Exclude: r.o.Exclude, Settle: r.o.Settle, Deadline: r.o.Deadline,
+		Host: host, Devices: r.o.Devices, Include: r.o.Include, Exclude: r.o.Exclude, Lines: r.o.Lines, Settle: r.o.Settle, Deadline: r.o.Deadline,
 	})
 }
 

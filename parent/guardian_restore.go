@@ -51,7 +51,7 @@ func (g *guardianProcess) nothing() bool {
 func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 	f := g.begin.Found
 	p, err := NewPutBack(m, &g.known, Options{
-		Devices: f.Devices, Include: f.Include, Exclude: f.Exclude, Settle: f.Settle, Deadline: f.Deadline,
+		Devices: f.Devices, Include: f.Include, Exclude: f.Exclude, Lines: f.Lines, Settle: f.Settle, Deadline: f.Deadline,
 		Logger: zerolog.Nop(), Writers: []Writer{g.writer()},
 	})
 	if err != nil {

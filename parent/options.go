@@ -5,6 +5,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -15,8 +16,10 @@ type Options struct {
 	Seed uint64
 	// BatchSize is how many keys are written between two sweeps (default 64).
 	BatchSize int
-	// Include and Exclude choose the keys to write; no Include means all.
+	// Include and Exclude choose the keys to write; no Include, and no Lines, means all.
 	Include, Exclude []sysctl.Glob
+	// Lines ask about keys, too, and have values to try first.
+	Lines keyfile.Lines
 	// AllowUntested only must match keys, as Include and Exclude must.
 	AllowUntested []sysctl.Glob
 	// Lenient warns of patterns that match no key, as long as there is one to ask about.

@@ -58,6 +58,7 @@ type alike struct {
 	host, sibling   sysctl.State
 	covered         bool
 	included, latch bool
+	first           string // the values asked about
 }
 
 func (r *run) planAlike(e sysctl.Entry, facts perturb.Facts, known map[alike]planned) planned {
@@ -65,7 +66,7 @@ func (r *run) planAlike(e sysctl.Entry, facts perturb.Facts, known map[alike]pla
 	if name == "" {
 		return r.planKey(e, facts)
 	}
-	a := alike{of: of, entry: e, host: r.host.Expected(e.Key), sibling: r.siblingBase[e.Key].State, covered: r.covered(e.Key), included: r.included(e.Key), latch: slices.Contains(r.o.Latches, e.Key)}
+	a := alike{of: of, entry: e, host: r.host.Expected(e.Key), sibling: r.siblingBase[e.Key].State, covered: r.covered(e.Key), included: r.included(e.Key), latch: slices.Contains(r.o.Latches, e.Key), first: strings.Join(r.o.Lines.ValuesFor(e.Key), "\n")}
 	a.entry.Key = ""
 	p, ok := known[a]
 	if !ok {
@@ -95,7 +96,7 @@ func (r *run) planKey(e sysctl.Entry, facts perturb.Facts) planned {
 		p.skip = report.ReasonUnobserved
 		return p
 	}
-	s := perturb.Subject{Key: e.Key, Mode: e.Mode, State: e.State, Observed: []sysctl.State{
+	s := perturb.Subject{Key: e.Key, Mode: e.Mode, State: e.State, First: r.o.Lines.ValuesFor(e.Key), Observed: []sysctl.State{
 		r.host.Expected(e.Key), r.siblingBase[e.Key].State,
 	}}
 	p.up = perturb.Candidates(s, facts)

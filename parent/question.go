@@ -18,7 +18,10 @@ func (e Unmatched) Error() string { return string(e) }
 // asks tells whether the question is about a key, too.
 func (o Options) asks(k sysctl.Key) bool {
 	match := func(g sysctl.Glob) bool { return g.Match(k) }
-	return (len(o.Include) == 0 || slices.ContainsFunc(o.Include, match)) && !slices.ContainsFunc(o.Exclude, match)
+	if slices.ContainsFunc(o.Exclude, match) {
+		return false
+	}
+	return len(o.Include)+len(o.Lines) == 0 || slices.ContainsFunc(o.Include, match) || len(o.Lines.For(k)) > 0
 }
 
 // checkQuestion wants a key for each pattern: on the host, or in a fresh namespace.
@@ -50,7 +53,12 @@ func (r *run) checkQuestion() error {
 			r.warn("%s", err)
 		}
 	}
-	if len(r.o.Include)+len(r.o.Exclude) > 0 && !slices.ContainsFunc(all, r.included) {
+	switch {
+	case slices.ContainsFunc(all, r.included):
+		return nil
+	case len(r.o.Lines) > 0:
+		return Unmatched("--keys-from: no line asks about a key below net/ that this kernel has")
+	case len(r.o.Include)+len(r.o.Exclude) > 0:
 		return Unmatched("--include and --exclude leave no key to ask about")
 	}
 	return nil
@@ -68,6 +76,9 @@ func keysIn(s sysctl.Snapshot) []sysctl.Key {
 
 // noSuchKey says what may have been meant by a pattern that matches none of the keys.
 func noSuchKey(g sysctl.Glob, keys []sysctl.Key) string {
+	if g.Elsewhere() {
+		return "not below net/, so no network namespace has it"
+	}
 	if g.Wild() {
 		return "no key below net/ matches (* stays within one element, ** spans them)"
 	}

@@ -34,6 +34,7 @@ func (r *run) report(reached Phase) *report.Report {
 	}
 	rep.Unconfirmed = r.reportUnconfirmed()
 	r.reportKeys(rep)
+	r.reportAnswers(rep)
 	r.reportCreations(rep)
 	for _, w := range r.writings {
 		if r.o.DryRun {

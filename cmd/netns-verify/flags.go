@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/report/render"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
@@ -23,6 +25,8 @@ type runFlags struct {
 	seed                 uint64
 	batchSize            int
 	include, exclude     globs
+	keysFrom             string
+	lines                keyfile.Lines
 	dryRun, allowOneWay  bool
 	userns               bool
 	writers              writers
@@ -56,6 +60,7 @@ func (f *runFlags) register(cmd *cobra.Command) {
 
 	fs.Var(&f.include, "include", "write only keys that match `GLOB`, such as net/ipv4/** (repeatable)")
 	fs.Var(&f.exclude, "exclude", "do not write keys that match `GLOB` (repeatable)")
+	fs.StringVar(&f.keysFrom, "keys-from", "", "ask about the keys in `FILE`, in the form of sysctl.d(5) or a list of keys, and try its values first; - is stdin")
 	fs.Var(&f.writers, "writers", "who writes, one after another: root, userns (an ordinary user in a user namespace), or both (default root; userns without root, or as root of a user namespace; vm: both)")
 	fs.BoolVar(&f.userns, "userns", false, "short for --writers userns")
 	fs.Uint64Var(&f.seed, "seed", 0, "repeat the orders of the run that printed this seed (0: draw one)")
@@ -111,6 +116,9 @@ func (f *runFlags) check() error {
 			return errors.New(wrong.text)
 		}
 	}
+	if err := f.readKeys(); err != nil {
+		return fmt.Errorf("--keys-from: %w", err)
+	}
 	if _, err := render.Find(f.format); err != nil {
 		return fmt.Errorf("--format: %w", err)
 	}
@@ -139,13 +147,35 @@ func (f *runFlags) logging() logging { return logging{format: f.logFormat, least
 
 func (f *runFlags) options() parent.Options {
 	return parent.Options{
-		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude, AllowUntested: f.allowUntested,
+		Seed: f.seed, BatchSize: f.batchSize, Include: f.include, Exclude: f.exclude, Lines: f.lines, AllowUntested: f.allowUntested,
 		Writers: f.writers, AllowOneWay: f.allowOneWay, DryRun: f.dryRun, Settle: f.settle, Deadline: f.deadline,
 		Thorough:    f.thorough,
 		Descriptors: f.descriptors,
 
 		WriteHost: f.writeHost, ShowSecrets: f.showSecrets,
 	}
+}
+
+// readKeys reads the file of --keys-from.
+func (f *runFlags) readKeys() (err error) {
+	if !f.given("keys-from") {
+		return nil
+	}
+	in, file := os.Stdin, "stdin"
+	if f.keysFrom != "-" {
+		file = f.keysFrom
+		if in, err = os.Open(f.keysFrom); err != nil {
+			return err
+		}
+		defer func() { _ = in.Close() }() // it was only read
+	}
+	if f.lines, err = keyfile.Parse(in); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if len(f.lines) == 0 {
+		return fmt.Errorf("%s: no line names a key", file)
+	}
+	return nil
 }
 
 // writers is a list of who writes (pflag.Value). An ordinary user comes first:

@@ -123,7 +123,7 @@ func (k *kernelSession) proveOver(ctx context.Context, r *report.Report) error {
 		return err
 	}
 	order := k.order()
-	order.Include, order.Exclude, order.WriteHost, order.Lenient = nil, nil, false, true
+	order.Include, order.Exclude, order.Lines, order.WriteHost, order.Lenient = nil, nil, nil, false, true
 	for _, l := range r.Leaks {
 		if !oneWay(l) || len(l.Evidence.Candidates) > 0 {
 			continue
@@ -193,7 +193,7 @@ func (k *kernelSession) boot(ctx context.Context, o guestlink.Order, hear func(g
 func (k *kernelSession) order() guestlink.Run {
 	o := k.f.options()
 	r := guestlink.Run{
-		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude, Allow: o.AllowUntested,
+		Build: build(), Seed: o.Seed, BatchSize: o.BatchSize, Include: o.Include, Exclude: o.Exclude, Allow: o.AllowUntested, Lines: o.Lines,
 		Lenient:     k.several,
 		AllowOneWay: o.AllowOneWay, DryRun: o.DryRun, Settle: o.Settle, Deadline: o.Deadline,
 		Thorough: o.Thorough, Descriptors: o.Descriptors, Devices: k.f.deviceKinds(), Observe: k.f.observe.Kinds,

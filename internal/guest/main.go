@@ -253,7 +253,7 @@ func (g *life) options() parent.Options {
 	}
 	return parent.Options{
 		Seed: g.order.Seed, BatchSize: g.order.BatchSize, Include: g.order.Include, Exclude: g.order.Exclude,
-		AllowUntested: g.order.Allow, Lenient: g.order.Lenient,
+		AllowUntested: g.order.Allow, Lines: g.order.Lines, Lenient: g.order.Lenient,
 		Writers: writers, Latches: g.order.Latches, Thorough: g.order.Thorough, Extreme: true,
 		Devices:     devices,
 		AllowOneWay: g.order.AllowOneWay, DryRun: g.order.DryRun, Settle: g.order.Settle, Deadline: g.order.Deadline,

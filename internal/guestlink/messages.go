@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -37,6 +38,7 @@ type Run struct {
 	BatchSize   int           `json:"batch_size"`
 	Include     []sysctl.Glob `json:"include,omitempty"`
 	Exclude     []sysctl.Glob `json:"exclude,omitempty"`
+	Lines       keyfile.Lines `json:"lines,omitempty"`
 	Allow       []sysctl.Glob `json:"allow_untested,omitempty"`
 	Lenient     bool          `json:"lenient,omitempty"`
 	Writers     []string      `json:"writers,omitempty"`

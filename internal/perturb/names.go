@@ -48,6 +48,11 @@ func loadable(f Facts) []string {
 // Loads tells whether a candidate for the key may make the kernel load a module.
 func Loads(k sysctl.Key, f Facts) bool { return k == congestionControl && len(loadable(f)) > 0 }
 
+// WouldLoad tells that to write the value may make the kernel load a module.
+func WouldLoad(k sysctl.Key, v string, f Facts) bool {
+	return k == congestionControl && !slices.Contains(append(words(f, availableCongestion), "reno"), strings.TrimSpace(v))
+}
+
 // allowed widens the allowed list by one name, or narrows it by one. The kernel
 // prints it in its own order, so only the set counts.
 func allowed(s Subject, f Facts) []string {

@@ -2,6 +2,7 @@ package perturb
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,6 +40,8 @@ type Subject struct {
 	// Observed is each observer's state of the key: their values show nothing.
 	Observed []sysctl.State
 	Prefer   Direction
+	// First is values that somebody asked about: they come before all others.
+	First []string
 }
 
 // The bounds of what Candidates returns. A write longer than a page is cut or
@@ -55,7 +58,14 @@ func Candidates(s Subject, f Facts) []string {
 	if s.State == sysctl.Absent {
 		return nil
 	}
+	s.First = s.first(f)
 	return s.sift(find(s).first(s, f))
+}
+
+// first leaves out what would make the kernel load a module where that is not to be
+// tried.
+func (s Subject) first(f Facts) []string {
+	return slices.DeleteFunc(slices.Clone(s.First), func(v string) bool { return WouldLoad(s.Key, v, f) && !slices.Contains(loadable(f), v) })
 }
 
 // rule proposes values; repeated, present or impossible ones are sifted out later.
@@ -91,7 +101,7 @@ func (s Subject) sift(proposed []string) []string {
 		}
 	}
 	var fresh, shared []string
-	for _, c := range proposed {
+	for _, c := range slices.Concat(s.First, proposed) {
 		if !fits(c) {
 			continue
 		}

@@ -26,6 +26,42 @@ var facts = Facts{
 	NFLog: nfLog,
 }
 
+// What was asked about comes first, unless it would show nothing, or load a module.
+func TestFirst(t *testing.T) {
+	const cc = "net/ipv4/tcp_congestion_control"
+	facts := Facts{Values: map[sysctl.Key]string{"net/ipv4/tcp_available_congestion_control": "reno cubic"}}
+	for _, tt := range []struct {
+		key          sysctl.Key
+		value, first string
+		loadable     []string
+		want         string // the first candidate
+	}{
+		{"net/x", "10", "4711", nil, "4711"},
+		{"net/x", "10", "10", nil, ""},
+		{"net/x", "1\t2\t3", "4 5 6", nil, "4 5 6"},
+		{"net/x", "1\t2\t3", "1 2 3", nil, ""},
+		{"net/x", "word", "other", nil, "other"},
+		{cc, "cubic", "reno", nil, "reno"},
+		{cc, "cubic", "bbr", nil, ""},
+		{cc, "cubic", "bbr", []string{"tcp_bbr", "tcp_vegas"}, "bbr"},
+		{"net/ipv4/tcp_max_orphans", "", "9", nil, "9"},
+	} {
+		facts.Loadable = tt.loadable
+		s := Subject{Key: tt.key, Mode: 0o644, State: sysctl.State{Value: tt.value}, First: []string{tt.first}}
+		without := s
+		without.First = nil
+		for name, f := range map[string]func(Subject, Facts) []string{"Candidates": Candidates, "Thorough": Thorough} {
+			got, others := f(s, facts), f(without, facts)
+			switch {
+			case tt.want == "" && !slices.Equal(got, others):
+				t.Errorf("%s of %s: got %q, want %q", name, tt.key, got, others)
+			case tt.want != "" && (len(got) == 0 || got[0] != tt.want):
+				t.Errorf("%s of %s: got %q, want %q first", name, tt.key, got, tt.want)
+			}
+		}
+	}
+}
+
 func TestCandidatesInOrder(t *testing.T) {
 	for _, tt := range []struct {
 		name, key, value string

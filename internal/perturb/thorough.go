@@ -16,6 +16,13 @@ func Thorough(s Subject, f Facts) []string {
 	if s.State == sysctl.Absent {
 		return nil
 	}
+	asked := s
+	asked.First = s.first(f)
+	s.First = nil
+	return asked.sift(s.thorough(f))
+}
+
+func (s Subject) thorough(f Facts) []string {
 	sh := find(s)
 	up, down := s, s
 	up.Prefer, down.Prefer = Up, Down

@@ -171,6 +171,8 @@ func (r *Report) gaps(end Ending) (all, refused []string) {
 		skipped = append(skipped, s.Phase)
 	}
 	add(untested, unaccepted, "key", "tested")
+	missing := r.answer()
+	add(len(missing), missing, "line", "answered")
 	add(len(unresolved), unresolved, "leak", "narrowed down")
 	add(len(unconfirmed), unconfirmed, "change", "explained")
 	add(len(lost), lost, "key", "put back")

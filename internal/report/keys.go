@@ -40,6 +40,9 @@ func (r *Report) showKeys() {
 			readable(from.Keys)
 		}
 	}
+	for i := range r.Answers {
+		show(&r.Answers[i].Key, &r.Answers[i].KeyB64)
+	}
 	for i := range r.Plan {
 		show(&r.Plan[i].Key, &r.Plan[i].KeyB64)
 	}

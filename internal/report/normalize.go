@@ -35,6 +35,11 @@ func (r *Report) Normalize() {
 		by(&l.Effects, func(e Effect) string { return e.Key })
 		by(&l.Evidence.Candidates, func(c Cause) string { return c.Key })
 	}
+	for i := range r.Answers {
+		if r.Answers[i].Writers == nil {
+			r.Answers[i].Writers = map[string]Setting{}
+		}
+	}
 	for i := range r.Plan {
 		empty(&r.Plan[i].Candidates)
 	}

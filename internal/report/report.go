@@ -18,6 +18,8 @@ type Report struct {
 	Leaks       []Leak   `json:"leaks"`
 	Unconfirmed []Effect `json:"unconfirmed"`
 	Keys        []Key    `json:"keys"`
+	// Answers is those to the lines of --keys-from, in their order.
+	Answers []Answer `json:"answers,omitempty"`
 	// Plan is what would be written; only for a dry run.
 	Plan []Planned `json:"plan,omitempty"`
 	// KernelMessages is what the kernel complained about meanwhile; only in a VM.

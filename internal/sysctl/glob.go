@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -80,6 +81,15 @@ func withoutValue(s string) string {
 	return strings.TrimSpace(s[:i])
 }
 
+// elsewhere is the directories of /proc/sys beside net (Documentation/admin-guide/sysctl).
+var elsewhere = []string{"abi", "crypto", "debug", "dev", "fs", "kernel", "sunrpc", "user", "vm", "xen"}
+
+// Elsewhere tells that the pattern is for keys that are not below net/.
+func (g Glob) Elsewhere() bool {
+	first, _, _ := strings.Cut(g.Path(), "/")
+	return slices.Contains(elsewhere, first)
+}
+
 // inFull has neither what comes before net/ nor empty elements.
 func inFull(p string) string {
 	elements := strings.FieldsFunc(p, func(c rune) bool { return c == '/' })
@@ -87,7 +97,7 @@ func inFull(p string) string {
 		elements = elements[2:]
 	}
 	p = strings.Join(elements, "/")
-	if p == "" || elements[0] == "net" || strings.ContainsAny(elements[0], wildcards) {
+	if p == "" || elements[0] == "net" || slices.Contains(elsewhere, elements[0]) || strings.ContainsAny(elements[0], wildcards) {
 		return p
 	}
 	return "net/" + p

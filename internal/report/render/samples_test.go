@@ -78,6 +78,18 @@ func incomplete() *report.Report {
 	r.Warnings = []string{"1 other network namespace is in use: a leak may reach it, and nobody restores it"}
 	r.Counts.Writable = 16
 	r.Counts.Verdicts = map[report.Verdict]int{report.VerdictIsolated: 3, report.VerdictUntested: 12, report.VerdictWriteOnly: 1}
+	value := "0"
+	yes, no := report.Setting{Set: report.SetYes}, report.Setting{Set: report.SetNo, Errno: "EINVAL"}
+	r.Answers = []report.Answer{
+		{Line: 1, Pattern: "net.ipv4.refused_0", Key: "net/ipv4/refused_0", Value: &value, Writers: map[string]report.Setting{"root": no}},
+		{Line: 3, Pattern: "net.ipv4.refused_?", Key: "net/ipv4/refused_1", Writers: map[string]report.Setting{"root": yes, "userns": no}},
+		{Line: 4, Pattern: "net.ipv4.route.flush", Key: "net/ipv4/route/flush", Writers: map[string]report.Setting{"root": {Set: report.SetUnknown}}},
+		{Line: 12, Pattern: "net.ipv4.nothing", Why: "no such key below net/", Missing: true},
+	}
+	for i := range 8 {
+		r.Answers = append(r.Answers, report.Answer{Line: 13, Pattern: "net.ipv4.refused_*", Key: fmt.Sprintf("net/ipv4/refused_%d", i+1),
+			Value: &value, Writers: map[string]report.Setting{"root": yes, "userns": yes}})
+	}
 	r.Normalize()
 	r.Conclude(report.Ending{})
 	return r

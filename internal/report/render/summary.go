@@ -70,7 +70,7 @@ func tally(c report.Counts) string {
 // notAsked counts what --include and its like left out.
 func (p *page) notAsked(c report.Counts) {
 	if c.Excluded > 0 {
-		p.field("not asked", plural(c.Excluded, "key")+", left out by --include or --exclude")
+		p.field("not asked", plural(c.Excluded, "key")+", left out by --include, --exclude or --keys-from")
 	}
 }
 

@@ -32,6 +32,7 @@ func Text(w io.Writer, r *report.Report, o Options) error {
 		if o.Verbose {
 			p.keys(r, o)
 		}
+		p.answers(r, o)
 		p.plan(r, o)
 		p.summary(r, o)
 		p.next(r, o)

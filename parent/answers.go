@@ -1,0 +1,100 @@
+package parent
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/netns-verify/netns-verify/internal/keyfile"
+	"github.com/netns-verify/netns-verify/internal/perturb"
+	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
+)
+
+// reportAnswers answers each line of Options.Lines, for each key that it asks about.
+func (r *run) reportAnswers(rep *report.Report) {
+	if len(r.o.Lines) == 0 || len(rep.Keys) == 0 {
+		return
+	}
+	var judges []judge
+	for _, w := range r.writings {
+		judges = append(judges, r.judge(w))
+	}
+	asking := map[int][]sysctl.Key{} // by line
+	keys := make([]sysctl.Key, len(rep.Keys))
+	for i, k := range rep.Keys {
+		keys[i] = sysctl.Key(k.Key)
+		for _, l := range r.o.Lines.For(keys[i]) {
+			asking[l.Number] = append(asking[l.Number], keys[i])
+		}
+	}
+	for _, l := range r.o.Lines {
+		if l.Except {
+			continue
+		}
+		a := report.Answer{Line: l.Number, Pattern: l.Glob.String(), Writers: map[string]report.Setting{}}
+		if len(asking[l.Number]) == 0 {
+			a.Why, a.Missing = r.whyNone(l, keys)
+			rep.Answers = append(rep.Answers, a)
+		}
+		for _, k := range asking[l.Number] {
+			a := a
+			a.Key, a.Writers = string(k), map[string]report.Setting{}
+			if l.Value != nil {
+				a.Value = r.shown(k, sysctl.State{Value: *l.Value}).Text
+			}
+			for _, j := range judges {
+				a.Writers[string(j.w.writer)] = j.setting(k, l.Value)
+			}
+			rep.Answers = append(rep.Answers, a)
+		}
+	}
+}
+
+// whyNone says why a line asks about none of the keys, and whether something is open
+// because of that.
+func (r *run) whyNone(l keyfile.Line, keys []sysctl.Key) (why string, missing bool) {
+	switch {
+	case l.Glob.Elsewhere():
+		return noSuchKey(l.Glob, nil), false
+	case slices.ContainsFunc(keys, l.Glob.Match):
+		return "other lines name its keys", false
+	}
+	return noSuchKey(l.Glob, keys), !l.Optional
+}
+
+// setting tells whether the writer could set a key: to a value, if there is one.
+func (j judge) setting(k sysctl.Key, value *string) report.Setting {
+	e, ok := j.base[k]
+	if !ok || !e.Writable() {
+		return report.Setting{Set: report.SetNo}
+	}
+	attempts, why := j.attempts[k], ""
+	if value != nil {
+		same := func(w write) bool { return slices.Equal(strings.Fields(w.value), strings.Fields(*value)) }
+		switch mine := slices.DeleteFunc(slices.Clone(attempts), func(w write) bool { return !same(w) }); {
+		case len(mine) > 0:
+			attempts = mine
+		case same(write{value: e.State.Value}) && e.State.OK():
+			why = "a fresh namespace has this value; others were tried"
+		case perturb.WouldLoad(k, *value, factsOf(j.w.writerBase, "")):
+			return report.Setting{Set: report.SetUnknown, Why: "not tried: it may make the kernel load a module"}
+		case slices.ContainsFunc(j.observed(k), func(o observed) bool { return same(write{value: o.state.Value}) }):
+			why = "an observer has this value; others were tried"
+		default:
+			return report.Setting{Set: report.SetUnknown, Why: "not tried"}
+		}
+	}
+	refused := ""
+	for _, w := range attempts {
+		switch {
+		case w.errno != 0:
+			refused = errnoName(w.errno)
+		case w.perturbed() || !e.Readable():
+			return report.Setting{Set: report.SetYes, Why: why}
+		}
+	}
+	if len(attempts) == 0 {
+		return report.Setting{Set: report.SetUnknown}
+	}
+	return report.Setting{Set: report.SetNo, Errno: refused, Why: why}
+}
