@@ -65,12 +65,8 @@ func (l *Leak) ShowKeys() {
 	}
 }
 
-// show is ShowKey in place, where it has not been done.
-func show(key *string, b64 *[]byte) {
-	if len(*b64) == 0 {
-		*key, *b64 = ShowKey(*key)
-	}
-}
+// show is ShowKey in place, of what it may have split up already.
+func show(key *string, b64 *[]byte) { *key, *b64 = ShowKey(Whole(*key, *b64)) }
 
 func readable(list []string) {
 	for i, s := range list {

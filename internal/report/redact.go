@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -97,6 +98,11 @@ func (x *redactor) learn(r *Report, m Machine) {
 	collect.value(reflect.ValueOf(r))
 	var all []string
 	for d := range found {
+		if readable := escape.UTF8(d); readable != d {
+			delete(found, readable) // the same one, as texts have it
+		}
+	}
+	for d := range found {
 		all = append(all, d)
 	}
 	slices.Sort(all)
@@ -108,13 +114,13 @@ func (x *redactor) learn(r *Report, m Machine) {
 		for n++; found[fmt.Sprintf("dev%d", n)]; n++ {
 		}
 		alias := fmt.Sprintf("dev%d", n)
-		x.devices[d] = alias
+		x.devices[d], x.devices[escape.UTF8(d)] = alias, alias
 		dotted := strings.ReplaceAll(d, ".", "/")
 		for _, dir := range []string{"conf", "neigh"} {
 			x.inKeys = append(x.inKeys, replacement{dir + "/" + d + "/", dir + "/" + alias + "/"},
 				replacement{dir + "." + dotted + ".", dir + "." + alias + "."})
 		}
-		for _, spelling := range []string{d, dotted, strings.ReplaceAll(d, "'", `'\''`), Show(d).String()} {
+		for _, spelling := range []string{d, escape.UTF8(d), dotted, strings.ReplaceAll(d, "'", `'\''`), Show(d).String()} {
 			if len(spelling) > 1 && !onlyDigits.MatchString(spelling) && !ownWords[spelling] {
 				x.names = append(x.names, replacement{spelling, alias})
 			}

@@ -115,7 +115,7 @@ func decoded(t *testing.T, r *Report) string {
 func TestRedactedConsistent(t *testing.T) {
 	v := func(s string) *string { return &s }
 	var r Report
-	for _, d := range []string{"all", "default", "lo", "eth0", "dummy0", "sit0", "dev1", "1", "host", "wg-a", "wg-a.7", "wg-b"} {
+	for _, d := range []string{"all", "default", "lo", "eth0", "dummy0", "sit0", "dev1", "1", "host", "wg-a", "wg-a.7", "wg-b", "wg\xff"} {
 		for _, leaf := range []string{"rp_filter", "mtu"} {
 			r.Keys = append(r.Keys, Key{Key: "net/ipv4/conf/" + d + "/" + leaf, Note: "1 of " + d, Writers: map[string]Writer{"root": {View: View{Value: v("1")}}}})
 		}
@@ -148,6 +148,7 @@ func TestRedactedConsistent(t *testing.T) {
 		"net/ipv4/conf/lo/mtu": "1 of lo", "net/ipv4/conf/eth0/mtu": "1 of eth0", "net/ipv4/conf/all/mtu": "1 of all", "net/ipv4/conf/sit0/mtu": "1 of sit0",
 		"net/ipv4/conf/dev2/mtu": "1 of 1", "net/ipv4/conf/dev3/mtu": "1 of dev3", "net/ipv4/conf/dev4/mtu": "1 of host",
 		"net/ipv4/conf/dev5/mtu": "1 of dev5", "net/ipv4/conf/dev6/mtu": "1 of dev6", "net/ipv4/conf/dev7/mtu": "1 of dev7",
+		"net/ipv4/conf/dev8/mtu": "1 of dev8", // not UTF-8
 	} {
 		if got, ok := keys[key]; !ok || got != note {
 			t.Errorf("%s: %q (%v), want %q", key, got, ok, note)
