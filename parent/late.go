@@ -90,7 +90,8 @@ func (p *passState) idleTrials(ctx context.Context) error {
 		}
 		for _, e := range out.effects {
 			if i > 0 {
-				p.seemsRestless(e)
+				p.restless[e.place] = true
+				p.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("restless key")
 			}
 		}
 	}

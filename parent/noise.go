@@ -33,8 +33,8 @@ func (r *run) quiet() bool {
 	time.Sleep(min(r.o.Settle, ThoroughSettle) - time.Since(began))
 	moves, err := r.idleMoves()
 	once := 0
-	for _, m := range moves {
-		if len(m) == 1 {
+	for _, n := range moves {
+		if n == 1 {
 			once++
 		}
 	}
@@ -43,16 +43,17 @@ func (r *run) quiet() bool {
 		r.warn("other programs are writing sysctls on the host (%d keys changed in %v without a write of ours): changes that may be theirs are left alone", len(moves), quietLooks*quietWindow)
 		return false
 	}
-	for _, m := range moves {
-		r.seemsRestless(m[len(m)-1])
+	for p := range moves {
+		r.restless[p] = true
 	}
 	return true
 }
 
-// idleMoves looks at the host while nothing is written and lists, by place, how it moved.
-func (r *run) idleMoves() (map[place][]effect, error) {
+// idleMoves looks at the host while nothing is written and counts, by place,
+// how often it moved.
+func (r *run) idleMoves() (map[place]int, error) {
 	before, err := r.hostOff()
-	moves := map[place][]effect{}
+	moves := map[place]int{}
 	for range quietLooks {
 		if err != nil {
 			return nil, err
@@ -60,8 +61,8 @@ func (r *run) idleMoves() (map[place][]effect, error) {
 		time.Sleep(quietWindow)
 		var now []effect
 		now, err = r.hostOff()
-		for _, e := range movedBetween(before, now) {
-			moves[e.place] = append(moves[e.place], e)
+		for _, p := range movedBetween(before, now) {
+			moves[p]++
 		}
 		before = now
 	}
@@ -69,25 +70,21 @@ func (r *run) idleMoves() (map[place][]effect, error) {
 }
 
 // movedBetween is the places whose states differ between two sweeps.
-func movedBetween(a, b []effect) []effect {
+func movedBetween(a, b []effect) []place {
 	was := map[place]sysctl.State{}
 	for _, e := range a {
 		was[e.place] = e.after
 	}
-	var moved []effect
+	var moved []place
 	for _, e := range b {
-		st, ok := was[e.place]
-		if !ok {
-			st = e.before
-		}
-		if st != e.after {
-			moved = append(moved, effect{e.place, st, e.after})
+		if st, ok := was[e.place]; !ok || st != e.after {
+			moved = append(moved, e.place)
 		}
 		delete(was, e.place)
 	}
 	for _, e := range a {
 		if _, gone := was[e.place]; gone {
-			moved = append(moved, effect{e.place, e.after, e.before})
+			moved = append(moved, e.place)
 		}
 	}
 	return moved

@@ -184,11 +184,9 @@ func (r *run) write(ctx context.Context, w *client) error {
 		return err
 	}
 	if r.o.Thorough {
-		if err := r.allValues(ctx); err != nil {
-			return err
-		}
+		return r.allValues(ctx)
 	}
-	return r.last.lateOrRestless(ctx)
+	return nil
 }
 
 func (r *run) enter(p Phase, doing string) {
@@ -265,15 +263,6 @@ func pause(asked context.Context, d time.Duration) error {
 		return nil
 	case <-asked.Done():
 		return stopped(asked)
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
 
