@@ -48,15 +48,14 @@ func versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print version and commit",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprint(cmd.OutOrStdout(), versionLine())
-			return err
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return printVersion(cmd) },
 	}
 }
 
-// versionLine is what version and --version print.
-func versionLine() string {
+// printVersion is version and --version.
+func printVersion(cmd *cobra.Command) error {
 	t := tool()
-	return fmt.Sprintf("%s %s (commit %s, %s, report schema %s)\n", t.Name, t.Version, t.Commit, runtime.Version(), report.SchemaVersion)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (commit %s, %s, report schema %s)\n",
+		t.Name, t.Version, t.Commit, runtime.Version(), report.SchemaVersion)
+	return err
 }
