@@ -39,9 +39,14 @@ func (r *Report) showKeys() {
 		for _, from := range r.Keys[i].CreationFrom {
 			readable(from.Keys)
 		}
+		r.Keys[i].CreationUntested = escape.UTF8(r.Keys[i].CreationUntested)
+	}
+	for i := range r.Run.CreationNotMoved {
+		r.Run.CreationNotMoved[i].Key = escape.UTF8(r.Run.CreationNotMoved[i].Key)
 	}
 	for i := range r.Answers {
 		show(&r.Answers[i].Key, &r.Answers[i].KeyB64)
+		r.Answers[i].Why = escape.UTF8(r.Answers[i].Why)
 	}
 	for i := range r.Plan {
 		show(&r.Plan[i].Key, &r.Plan[i].KeyB64)
@@ -51,6 +56,7 @@ func (r *Report) showKeys() {
 	}
 	readable(r.Run.Arguments)
 	readable(r.Run.Writing)
+	readable(r.Warnings)
 }
 
 // ShowKeys splits up the leak's keys.

@@ -21,6 +21,22 @@ func TestShowKey(t *testing.T) {
 	}
 }
 
+// Names that have no bytes beside them are shown in the form that can be read, too.
+func TestNormalizeNames(t *testing.T) {
+	const name, readable = "a\xff\\b", `a\xff\\b`
+	r := Report{
+		Run: Run{CreationNotMoved: []NotMoved{{Key: name}}}, Warnings: []string{name},
+		Keys: []Key{{CreationUntested: name}}, Answers: []Answer{{Why: name}},
+	}
+	r.Normalize()
+	r.Normalize()
+	for i, s := range []string{r.Run.CreationNotMoved[0].Key, r.Warnings[0], r.Keys[0].CreationUntested, r.Answers[0].Why} {
+		if s != readable {
+			t.Errorf("%d: %q, want %q", i, s, readable)
+		}
+	}
+}
+
 // A shell makes of a quoted word what it was made of.
 func TestQuoteForAShell(t *testing.T) {
 	for _, s := range []string{"net.ipv4.conf.a/b.x=1", "", "a b", "it's", "100%", "\x1b[2J\xff'\"$`\\%%d\n.", "\u009b\u202eü", "a=-n"} {

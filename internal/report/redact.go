@@ -34,8 +34,12 @@ func (r *Report) Redacted(m Machine) *Report {
 		out.Run.Arguments[i] = x.text(a)
 	}
 	withoutTables(out.Unconfirmed)
-	for _, l := range out.Leaks {
+	for i := range out.Leaks {
+		l := &out.Leaks[i]
 		withoutTables(l.Effects)
+		if l.Reproducer != "" { // a name that is not plain is there in a form that text does not know
+			l.Reproducer = l.Reproduction()
+		}
 	}
 	out.Normalize()
 	return out
@@ -120,7 +124,7 @@ func (x *redactor) learn(r *Report, m Machine) {
 			x.inKeys = append(x.inKeys, replacement{dir + "/" + d + "/", dir + "/" + alias + "/"},
 				replacement{dir + "." + dotted + ".", dir + "." + alias + "."})
 		}
-		for _, spelling := range []string{d, escape.UTF8(d), dotted, strings.ReplaceAll(d, "'", `'\''`), Show(d).String()} {
+		for _, spelling := range []string{d, escape.UTF8(d), escape.Line(d), dotted, strings.ReplaceAll(d, "'", `'\''`), Show(d).String()} {
 			if len(spelling) > 1 && !onlyDigits.MatchString(spelling) && !ownWords[spelling] {
 				x.names = append(x.names, replacement{spelling, alias})
 			}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
 const (
@@ -165,6 +167,29 @@ func TestRedactedConsistent(t *testing.T) {
 	} {
 		if x.got != x.want {
 			t.Errorf("got  %s\nwant %s", x.got, x.want)
+		}
+	}
+}
+
+// Names that are not plain are not left in the forms that shells and texts have for them.
+func TestRedactedOddNames(t *testing.T) {
+	value := "1"
+	for _, d := range []string{"alice\x1b[2J", "alice\xff", "ali'ce", "alice\u200b", `alice"`} {
+		key := "net/ipv4/conf/" + d + "/mtu"
+		l := Leak{
+			Cause:   []Cause{{Key: key, Attempt: Attempt{Value: &value}, Writer: "root"}},
+			Effects: []Effect{{Observer: ObserverHost, Kind: KindChanged, What: WhatSysctl, Key: key}},
+			Via:     ViaPath,
+		}
+		l.Reproducer = l.Reproduction()
+		r := Report{Leaks: []Leak{l}, Warnings: []string{"the host's " + sysctl.Key(key).Shown() + " moved", Show(d).String()}}
+		r.Normalize()
+		out := r.Redacted(Machine{})
+		if s := text(t, out); strings.Contains(s, "ali") {
+			t.Errorf("%q is left:\n%s", d, s)
+		}
+		if want := "sysctl net.ipv4.conf.dev1.mtu; unshare -n sysctl -qw net.ipv4.conf.dev1.mtu=1; sysctl net.ipv4.conf.dev1.mtu"; out.Leaks[0].Reproducer != want {
+			t.Errorf("%q: %s", d, out.Leaks[0].Reproducer)
 		}
 	}
 }
