@@ -23,6 +23,7 @@ func TestDenied(t *testing.T) {
 		{worldReadOnly, []string{"/proc/sys/net is mounted read-only, as in most containers", "(EROFS)", "run outside of the container"}},
 		{worldMaskedNet, []string{"/proc/sys/net: something that is not the kernel's is mounted there", "unmount it"}},
 		{worldMaskedSys, []string{"/proc/sys/net: something that is not the kernel's is mounted there", "unmount it"}},
+		{worldMaskedByPart, []string{"/proc/sys/net: something that is not the kernel's is mounted there", "unmount it"}},
 		{worldNetReadOnly, []string{"/proc/sys/net is mounted read-only", "(EROFS)"}},
 	} {
 		for _, format := range []string{"console", "json"} {

@@ -22,6 +22,7 @@ const (
 	worldPartReadOnly world = "part-read-only"
 	worldMaskedNet    world = "masked-net"
 	worldMaskedSys    world = "masked-sys"
+	worldMaskedByPart world = "masked-by-part"
 	worldOtherProc    world = "other-proc"
 )
 
@@ -42,6 +43,7 @@ func init() {
 	worlds[worldPartReadOnly] = worldMade{apart, func() error { return bind("/proc/sys/net/core", unix.MS_RDONLY) }}
 	worlds[worldMaskedNet] = over("none", "/proc/sys/net", "tmpfs", 0)
 	worlds[worldMaskedSys] = over("none", "/proc/sys", "tmpfs", 0)
+	worlds[worldMaskedByPart] = over("/proc/sys/net/ipv4", "/proc/sys/net", "", unix.MS_BIND)
 	worlds[worldOtherProc] = over("proc", otherProc, "proc", 0)
 }
 

@@ -36,7 +36,7 @@ func OfKernel(root string) (bool, error) {
 		// Every network namespace has net/core, and nothing else in procfs does: not
 		// the tables of a process's network (proc_pid_net(5)).
 		return true, nil
-	case kernels && (err != nil || !proc), above && err == nil && !proc:
+	case kernels, above && err == nil && !proc:
 		return false, fmt.Errorf("look at the sysctl directory: %s: %w", net, ErrMasked)
 	case !isDir(net) || proc:
 		return false, fmt.Errorf("%s is %w: no keys of a network namespace are in it", root, ErrNoTree)
