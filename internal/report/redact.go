@@ -94,8 +94,12 @@ func (x *redactor) learn(r *Report, m Machine) {
 	for _, d := range r.Host.Devices {
 		found[d.Name] = true
 	}
+	patterns := words(r.Run.Arguments...)
+	for _, a := range r.Answers {
+		patterns[a.Pattern] = true
+	}
 	collect := redactor{see: func(s string) {
-		if d, _ := sysctl.Key(s).Device(); d != "" {
+		if d, _ := sysctl.Key(s).Device(); d != "" && !(patterns[s] && strings.ContainsAny(d, "*?[{")) {
 			found[d] = true
 		}
 	}}
@@ -170,6 +174,7 @@ func (x *redactor) text(s string) string {
 	for _, n := range x.names {
 		s = replaceWord(s, n.old, n.new, "")
 	}
+	s = partOfDevice.ReplaceAllString(s, "$1*")
 	for _, p := range identifying {
 		s = p.what.ReplaceAllString(s, p.as)
 	}
@@ -184,7 +189,7 @@ func (x *redactor) key(s string) string {
 			parts[i] = cmp.Or(x.devices[parts[i]], parts[i])
 		}
 	}
-	return strings.Join(parts, "/")
+	return partOfDevice.ReplaceAllString(strings.Join(parts, "/"), "$1*")
 }
 
 // replaceWord replaces a name where no letter, digit, _ or - is beside it, nor before
@@ -217,7 +222,9 @@ var (
 	// genericDevice is the names that a kernel or a driver gives to the first few of a
 	// kind, and ours.
 	genericDevice = regexp.MustCompile(`^(all|default|lo|(eth|dummy|veth|sit|tunl|gre|gretap|erspan|ip_vti|ip6_vti|ip6tnl|ip6gre|ip6gretap|tun|tap|bond|team|br|ifb|vlan|vxlan|wg|wlan|docker|virbr|nlmon|vcan|vxcan|teql|tailscale)[0-9]{1,2}|ip_vti0|nv-[a-z0-9.]+)$`)
-	onlyDigits    = regexp.MustCompile(`^[0-9.]+$`)
+	// partOfDevice is a pattern that has a part of a device's name.
+	partOfDevice = regexp.MustCompile(`((?:conf|neigh)[./])(?:[^./\s]*[\w-][^./\s]*[*?\[{][^./\s]*|[^./\s]*[*?\[{][^./\s]*[\w-][^./\s]*)`)
+	onlyDigits   = regexp.MustCompile(`^[0-9.]+$`)
 
 	// identifying is what identifies a machine by its form.
 	identifying = []struct {

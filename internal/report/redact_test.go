@@ -171,6 +171,21 @@ func TestRedactedConsistent(t *testing.T) {
 	}
 }
 
+// A pattern may have a part of a name.
+func TestRedactedPatterns(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"net.ipv4.conf.alice*.rp_filter": "net.ipv4.conf.*.rp_filter", "net/ipv6/neigh/*-alice/**": "net/ipv6/neigh/*/**",
+		"ipv4/conf/{alice,bob}": "ipv4/conf/*", "net/ipv4/conf/**": "net/ipv4/conf/**", "net.ipv4.tcp_*": "net.ipv4.tcp_*",
+		"net/ipv4/conf/*/rp_*": "net/ipv4/conf/*/rp_*", "net.ipv4.conf.eth0.rp_*": "net.ipv4.conf.eth0.rp_*",
+	} {
+		r := Report{Run: Run{Arguments: []string{"run", "--include", pattern}}, Answers: []Answer{{Pattern: pattern}}}
+		out := r.Redacted(Machine{})
+		if got := []string{out.Run.Arguments[2], out.Answers[0].Pattern}; got[0] != want || got[1] != want {
+			t.Errorf("%s: %q, want %s", pattern, got, want)
+		}
+	}
+}
+
 // Names that are not plain are not left in the forms that shells and texts have for them.
 func TestRedactedOddNames(t *testing.T) {
 	value := "1"
