@@ -3,6 +3,7 @@ package parent
 import (
 	"time"
 
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
@@ -40,7 +41,7 @@ func (r *run) quiet() bool {
 	}
 	r.noise.loud = err != nil || once > quietKeys
 	if r.noise.loud {
-		r.warn("other programs are writing sysctls on the host (%d keys changed in %v without a write of ours): changes that may be theirs are left alone", len(moves), quietLooks*quietWindow)
+		r.warn("other programs are writing sysctls on the host (%s changed in %v without a write of ours): changes that may be theirs are left alone", report.Plural(len(moves), "key"), quietLooks*quietWindow)
 		return false
 	}
 	for p := range moves {

@@ -79,7 +79,7 @@ func (r *Report) exit(end Ending, gaps, refused []string) (status int, reason st
 	case end.Strict && len(refused) > 0:
 		return ExitUnverified, andLeaks("incomplete (--strict): " + strings.Join(refused, ", "))
 	case r.nothingTested() > 0:
-		return ExitUnverified, "nothing was tested: none of " + Plural(r.nothingTested(), "writable key") + " took a value"
+		return ExitUnverified, "nothing was tested: none of " + Plural(r.nothingTested(), "writable key") + " could be"
 	case len(r.Leaks) > 0:
 		return ExitLeak, Plural(len(r.Leaks), "leak")
 	case len(gaps) > 0:
