@@ -55,8 +55,8 @@ func (d Devices) request() *protocol.Devices {
 	return m
 }
 
-// crowd is the host's devices that no fresh namespace had one like: their keys were there
-// for nobody to write.
+// crowd is the host's devices that fresh namespaces got no counterpart of, so that their
+// keys could not be written in any.
 func (r *run) crowd() map[string]bool {
 	names := map[string]bool{}
 	if r.o.Devices.wanted() {

@@ -27,8 +27,8 @@ const (
 const (
 	// slack is how many times as long as before a step may take.
 	slack = 30
-	// mostLeasts bounds deadlines, in those that were asked for: somebody waits.
-	mostLeasts = 20
+	// maxStretch is how many times as long as asked for a deadline may become.
+	maxStretch = 20
 )
 
 func newPace(least time.Duration) *pace { return &pace{least: least, took: map[string]time.Duration{}} }
@@ -46,7 +46,7 @@ func (p *pace) deadline(step string) time.Duration { return p.atLeast(step, p.le
 func (p *pace) atLeast(step string, least time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return min(max(least, slack*max(p.took[step], p.took[stepSurvey])), mostLeasts*least)
+	return min(max(least, slack*max(p.took[step], p.took[stepSurvey])), maxStretch*least)
 }
 
 // awaitDrain waits until the namespaces of all children that have ended are gone.

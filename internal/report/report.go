@@ -179,10 +179,10 @@ const (
 	ReasonOneWay      Reason = "one-way"      // known to be one-way: not tried on a host
 	ReasonUnobserved  Reason = "unobserved"   // an observer or the writer cannot read it
 	ReasonRestless    Reason = "restless"     // it moves by itself: no write is needed for a change
-	ReasonCrowded     Reason = "crowded"      // of a device of the host that fresh namespaces had none like
+	ReasonCrowded     Reason = "crowded"      // of a host device that fresh namespaces got no counterpart of
 	ReasonExcluded    Reason = "excluded"     // by --include, --exclude: not asked
 	ReasonUnresolved  Reason = "unresolved"   // a candidate cause of a leak that could not be narrowed down
-	ReasonUnconfirmed Reason = "unconfirmed"  // an observer's changed, and no replay says whether a write to it did that
+	ReasonUnconfirmed Reason = "unconfirmed"  // it changed on an observer, and no replay shows whether a write to it was the cause
 	ReasonStopped     Reason = "stopped"      // the run ended before its turn
 )
 

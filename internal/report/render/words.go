@@ -100,11 +100,11 @@ func reason(r report.Reason) string {
 	case report.ReasonUnobserved:
 		return "an observer or the writer itself cannot read it"
 	case report.ReasonCrowded:
-		return "of a device of the host that fresh namespaces had none like"
+		return "it belongs to a device of the host that fresh namespaces got no counterpart of"
 	case report.ReasonUnresolved:
 		return "may be the cause of a leak that could not be narrowed down"
 	case report.ReasonUnconfirmed:
-		return "an observer's changed meanwhile, and no replay tells whether a write to it did that"
+		return "the key changed on an observer, and no replay shows whether a write to it was the cause"
 	case report.ReasonStopped:
 		return "the run ended before its turn"
 	}
