@@ -74,7 +74,11 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 // flush waits for effects that are still to come, and resets them, so that
 // they are not blamed on the next writes.
 func (r *run) flush(ctx context.Context, suspects []write) error {
-	if err := r.pause(r.o.Settle); err != nil {
+	return r.flushFor(ctx, suspects, r.latest())
+}
+
+func (r *run) flushFor(ctx context.Context, suspects []write, settle time.Duration) error {
+	if err := r.pause(settle); err != nil {
 		return err
 	}
 	off, err := r.hostOff()
@@ -88,7 +92,7 @@ func (r *run) flush(ctx context.Context, suspects []write) error {
 		r.giveUp(e, suspects)
 	}
 	// What undoing did late, undoing again would only do once more.
-	if err := r.pause(r.o.Settle); err != nil {
+	if err := r.pause(settle); err != nil {
 		return err
 	}
 	if off, err = r.hostOff(); err != nil || len(off) == 0 {
@@ -105,6 +109,8 @@ type how struct {
 	later  bool
 	// exit: it comes with the end of the writer's namespace.
 	exit bool
+	// among is all that is looked for; nil: whatever there is.
+	among []effect
 }
 
 // trial is a replay that looks in this way.
@@ -135,6 +141,9 @@ func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]b
 		}
 		if err != nil {
 			return explained, r.outOfBudget(err)
+		}
+		if h.among != nil {
+			out.effects = slices.DeleteFunc(out.effects, func(e effect) bool { return !hasPlace(h.among, e.place) })
 		}
 		causes, err := r.causes(ctx, out.effects, rest, h, explained)
 		if err != nil {
@@ -241,30 +250,45 @@ func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, err
 // not without: that costs little beside looking for the cause of a restless key.
 // It returns how to look for the effect from then on, as long as it took to come.
 func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (how, bool, error) {
-	t := h.trial(ws)
-	t.until = p
-	out, err := r.try(ctx, t)
-	if err != nil || !hasPlace(out.effects, p) {
-		return h, false, err
+	times := 1
+	if h.settle > r.o.Settle { // in a long time much moves by itself
+		times = 2
 	}
-	sham := h.trial(went(ws, out.writes))
-	sham.writes = nil
-	without, err := r.try(ctx, sham)
-	if err == nil && hasPlace(without.effects, p) {
-		if h.settle > 0 {
-			r.restless[p] = true // nothing was written, and nothing was still to come
+	var out outcome
+	for range times {
+		t := h.trial(ws)
+		t.until = p
+		var err error
+		if out, err = r.try(ctx, t); err != nil || !hasPlace(out.effects, p) {
+			return h, false, err
 		}
-		return h, false, nil
-	}
-	if h.settle > 0 {
-		poll := h.settle / pollsInSettle
-		if h.exit = hasPlace(out.exit, p); h.exit {
-			h.settle = poll
-		} else {
-			h.settle = min(h.settle, 2*out.took+poll)
+		t.writes, t.as, t.until = nil, went(ws, out.writes), place{}
+		sham, err := r.try(ctx, t)
+		if err != nil {
+			return h, false, err
+		}
+		if hasPlace(sham.effects, p) {
+			if h.settle > 0 { // nothing was written, and nothing was still to come
+				r.seemsRestless(at(sham.effects, p))
+			}
+			return h, false, nil
 		}
 	}
-	return h, err == nil, err
+	if h.settle == 0 {
+		return h, true, nil
+	}
+	poll := r.poll(h.settle)
+	h.exit = hasPlace(out.exit, p)
+	switch {
+	case h.exit:
+		h.settle = poll
+	case h.settle > r.o.Settle: // its write may have been the first
+		took := out.wrote + out.took
+		h.settle = min(h.settle, took+took/4+poll)
+	default:
+		h.settle = min(h.settle, 2*out.took+poll)
+	}
+	return h, true, nil
 }
 
 // minimal narrows writes that show an effect down: first to the write of the

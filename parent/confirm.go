@@ -82,8 +82,8 @@ func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak,
 		shown := hasPlace(out.effects, p)
 		if shown != real || hasPlace(out.idle, p) {
 			r.log.Debug().Str("observer", p.observer).Str("key", p.key.Text()).Bool("write", real).Bool("shown", shown).Msg("not confirmed")
-			if h.settle > 0 && (shown && !real || hasPlace(out.idle, p)) {
-				r.restless[p] = true // nothing was written, and nothing was still to come
+			if all := append(out.idle, out.effects...); h.settle > 0 && (shown && !real || hasPlace(out.idle, p)) {
+				r.seemsRestless(at(all, p)) // nothing was written, and nothing was still to come
 			}
 			return nil, nil
 		}

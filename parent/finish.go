@@ -73,13 +73,17 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 		return false, err
 	}
 	r.last.strayedIn()
-	if len(off)+len(r.last.late) == 0 {
+	if len(off)+len(r.last.late)+len(r.doubts) == 0 {
 		return false, nil
 	}
 	for _, e := range off {
 		r.last.addLate(stray{effect: e})
 	}
-	if err := r.last.deferred(ctx); err != nil {
+	err = r.last.deferred(ctx)
+	if err == nil {
+		err = r.last.lateOrRestless(ctx)
+	}
+	if err != nil {
 		r.aborted = true
 		r.leftOpen()
 		if perr := r.putRight(context.WithoutCancel(ctx)); perr != nil {
@@ -148,10 +152,11 @@ func (r *run) untilLast(ctx context.Context) time.Duration {
 			last = ws[n-1].at
 		}
 	}
-	if time.Since(last) < r.o.Settle {
+	settle := r.latest()
+	if time.Since(last) < settle {
 		r.drain(ctx)
 	}
-	return r.o.Settle - time.Since(last)
+	return settle - time.Since(last)
 }
 
 // leftOpen puts the effects into the report that a run was not given the time
@@ -183,7 +188,7 @@ func (r *run) putRight(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("put later namespaces right: %w", err)
 	}
-	r.wait(r.o.Settle)
+	r.wait(r.latest())
 	r.keepForced()
 	before, herr := r.hostOff()
 	if herr != nil || len(before) == 0 {
@@ -193,7 +198,7 @@ func (r *run) putRight(ctx context.Context) error {
 		if _, err = r.reset(ctx, writes); err != nil {
 			err = fmt.Errorf("put the host back: %w", err)
 		}
-		r.wait(r.o.Settle) // that was writes, too
+		r.wait(r.latest()) // that was writes, too
 	}
 	off, herr := r.hostOff() // also where no child helps
 	if herr == nil {

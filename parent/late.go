@@ -90,8 +90,7 @@ func (p *passState) idleTrials(ctx context.Context) error {
 		}
 		for _, e := range out.effects {
 			if i > 0 {
-				p.restless[e.place] = true
-				p.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("restless key")
+				p.seemsRestless(e)
 			}
 		}
 	}

@@ -74,6 +74,17 @@ func (l *leak) via() string {
 	return report.ViaPath
 }
 
+// latest is how long after its write an effect may come, for all that is known.
+func (r *run) latest() time.Duration {
+	settle := r.o.Settle
+	for _, l := range r.leaks {
+		if !l.exit {
+			settle = max(settle, l.delay)
+		}
+	}
+	return settle
+}
+
 // delayMS is how long the effect may take, at most; that of the end is not the write's.
 func (l *leak) delayMS() int64 {
 	if l.exit {

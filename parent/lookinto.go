@@ -70,8 +70,8 @@ func (p *PutBack) calm(last Announcement) (bool, error) {
 		time.Sleep(calmWindow)
 		var now []effect
 		now, err = p.hostOff()
-		for _, at := range movedBetween(before, now) {
-			moves[at]++
+		for _, e := range movedBetween(before, now) {
+			moves[e.place]++
 		}
 		before = now
 	}

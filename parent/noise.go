@@ -34,8 +34,8 @@ func (r *run) quiet() bool {
 	time.Sleep(min(r.o.Settle, ThoroughSettle) - time.Since(began))
 	moves, err := r.idleMoves()
 	once := 0
-	for _, n := range moves {
-		if n == 1 {
+	for _, m := range moves {
+		if len(m) == 1 {
 			once++
 		}
 	}
@@ -44,17 +44,16 @@ func (r *run) quiet() bool {
 		r.warn("other programs are writing sysctls on the host (%s changed in %v without a write of ours): changes that may be theirs are left alone", report.Plural(len(moves), "key"), quietLooks*quietWindow)
 		return false
 	}
-	for p := range moves {
-		r.restless[p] = true
+	for _, m := range moves {
+		r.seemsRestless(m[len(m)-1])
 	}
 	return true
 }
 
-// idleMoves looks at the host while nothing is written and counts, by place,
-// how often it moved.
-func (r *run) idleMoves() (map[place]int, error) {
+// idleMoves looks at the host while nothing is written and lists, by place, how it moved.
+func (r *run) idleMoves() (map[place][]effect, error) {
 	before, err := r.hostOff()
-	moves := map[place]int{}
+	moves := map[place][]effect{}
 	for range quietLooks {
 		if err != nil {
 			return nil, err
@@ -62,8 +61,8 @@ func (r *run) idleMoves() (map[place]int, error) {
 		time.Sleep(quietWindow)
 		var now []effect
 		now, err = r.hostOff()
-		for _, p := range movedBetween(before, now) {
-			moves[p]++
+		for _, e := range movedBetween(before, now) {
+			moves[e.place] = append(moves[e.place], e)
 		}
 		before = now
 	}
@@ -71,21 +70,25 @@ func (r *run) idleMoves() (map[place]int, error) {
 }
 
 // movedBetween is the places whose states differ between two sweeps.
-func movedBetween(a, b []effect) []place {
+func movedBetween(a, b []effect) []effect {
 	was := map[place]sysctl.State{}
 	for _, e := range a {
 		was[e.place] = e.after
 	}
-	var moved []place
+	var moved []effect
 	for _, e := range b {
-		if st, ok := was[e.place]; !ok || st != e.after {
-			moved = append(moved, e.place)
+		st, ok := was[e.place]
+		if !ok {
+			st = e.before
+		}
+		if st != e.after {
+			moved = append(moved, effect{e.place, st, e.after})
 		}
 		delete(was, e.place)
 	}
 	for _, e := range a {
 		if _, gone := was[e.place]; gone {
-			moved = append(moved, e.place)
+			moved = append(moved, effect{e.place, e.after, e.before})
 		}
 	}
 	return moved

@@ -35,7 +35,7 @@ func (r *run) giveUp(e effect, suspects []write) {
 		return // that is what watching for quiet has shown
 	case !r.refused[e.key]:
 		r.unexplained(e, "it took its old value back, and changed again with nothing written")
-		r.restless[e.place] = true
+		r.seemsRestless(e)
 		return
 	}
 	delete(r.forced, e.key)

@@ -101,7 +101,7 @@ func (p *passState) close(ctx context.Context, w *client) error {
 // rest waits for what all writes until now may still do, and attributes it, so
 // that nothing of it is taken for the work of those to come.
 func (p *passState) rest(ctx context.Context) error {
-	if err := p.pause(p.o.Settle); err != nil {
+	if err := p.pause(p.latest()); err != nil {
 		return err
 	}
 	if err := p.look(ctx, nil, nil); err != nil {

@@ -184,9 +184,11 @@ func (r *run) write(ctx context.Context, w *client) error {
 		return err
 	}
 	if r.o.Thorough {
-		return r.allValues(ctx)
+		if err := r.allValues(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.last.lateOrRestless(ctx)
 }
 
 func (r *run) enter(p Phase, doing string) {
@@ -263,6 +265,15 @@ func pause(asked context.Context, d time.Duration) error {
 		return nil
 	case <-asked.Done():
 		return stopped(asked)
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -25,6 +25,8 @@ type trial struct {
 	idle bool
 	// until ends the wait early, once there is an effect at this place.
 	until place
+	// stop ends a long wait.
+	stop <-chan struct{}
 }
 
 // outcome is what a trial showed.
@@ -42,10 +44,24 @@ type outcome struct {
 	exit []effect
 	// took is how long after the writes the effect at trial.until was seen.
 	took time.Duration
+	// wrote is how long the writes took.
+	wrote time.Duration
 }
 
-// pollsInSettle is how many looks are spread over the wait for a late effect.
-const pollsInSettle = 8
+// pollsInSettle is how many looks are spread over the wait for a late effect, pollsInLong
+// over one that is longer than usual.
+const (
+	pollsInSettle = 8
+	pollsInLong   = 64
+)
+
+// poll is the time between two looks.
+func (r *run) poll(settle time.Duration) time.Duration {
+	if settle > r.o.Settle {
+		return settle / pollsInLong
+	}
+	return settle / pollsInSettle
+}
 
 // errBudget ends an attribution: the run has used up its replays.
 var errBudget = errors.New("the budget of replays is used up")
@@ -59,6 +75,9 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 		return outcome{}, errBudget
 	}
 	r.replays++
+	if t.settle > r.o.Settle {
+		t.stop = ctx.Done()
+	}
 	out, err := r.tryOnce(context.WithoutCancel(ctx), t)
 	if err != nil {
 		return out, fmt.Errorf("replay: %w", err)
@@ -82,9 +101,12 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 		// It came back each time until now: a latch, or somebody else's change.
 		r.giveUp(e, t.writes)
 	}
+	if isClosed(t.stop) {
+		return out, stopped(ctx)
+	}
 	if t.settle > 0 && len(t.writes) > 0 && (len(out.effects) > 0 || t.settle < r.o.Settle) {
 		// Others of these writes may do something later still, and so may undoing them.
-		if err := r.flush(ctx, t.writes); err != nil {
+		if err := r.flushFor(ctx, t.writes, max(t.settle, r.o.Settle)); err != nil {
 			return out, err
 		}
 	}
@@ -141,7 +163,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 			return out, err
 		}
 	}
-	done := t.as
+	done, start := t.as, time.Now()
 	var seen []effect
 	if len(t.writes) > 0 {
 		if done, seen, err = r.replay(ctx, w, t.writes); err != nil {
@@ -150,17 +172,18 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	} else if err = r.handOver(ctx, w, t.as); err != nil {
 		return out, err
 	}
-	out.writes = done
+	out.writes, out.wrote = done, time.Since(start)
 	for began := time.Now(); ; {
 		now, err := look(done)
 		if err != nil {
 			return out, err
 		}
 		out.effects = withSeen(now, out.effects) // it may be gone soon
-		if out.took = time.Since(began); out.took >= t.settle || hasPlace(out.effects, t.until) {
+		out.took = time.Since(began)
+		if out.took >= t.settle || hasPlace(out.effects, t.until) || isClosed(t.stop) {
 			break
 		}
-		if err := r.pause(t.settle / pollsInSettle); err != nil {
+		if err := r.pause(r.poll(t.settle)); err != nil {
 			return out, err
 		}
 	}

@@ -15,14 +15,15 @@ type foreign struct {
 }
 
 // unexplained records an effect that follows no write. One that is seen a
-// second time moves by itself.
+// second time seems to move by itself.
 func (r *run) unexplained(e effect, why string) {
 	if r.cameWithModule(e) {
 		return
 	}
 	if r.note(e, why) {
-		r.restless[e.place] = true
+		r.seemsRestless(e)
 	}
+	r.doubt(e)
 }
 
 // unattributed records an effect of which any write so far may be the cause:

@@ -104,6 +104,11 @@ func hasPlace(effects []effect, p place) bool {
 	return slices.ContainsFunc(effects, func(e effect) bool { return e.place == p })
 }
 
+// at is the effect at a place.
+func at(effects []effect, p place) effect {
+	return effects[slices.IndexFunc(effects, func(e effect) bool { return e.place == p })]
+}
+
 // keysOf is the distinct keys of some writes, in the order of their first write.
 func keysOf(ws []write) []sysctl.Key {
 	var keys []sysctl.Key

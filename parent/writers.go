@@ -46,10 +46,14 @@ type writing struct {
 	closed     int                 // how many of them belong to passes that were completed
 	atRest     int                 // how many of them can have no effect any more
 	proven     map[sysctl.Key]bool // shown to be isolated by a replay
+	// doubts is what may be restless or late; watchedLong is the places of which that
+	// has been looked into.
+	doubts      map[place]effect
+	watchedLong map[place]bool
 }
 
 // switchTo begins with a writer; what is written from now on is written by it.
 func (r *run) switchTo(w Writer) {
-	r.writing = &writing{writer: w, proven: map[sysctl.Key]bool{}}
+	r.writing = &writing{writer: w, proven: map[sysctl.Key]bool{}, doubts: map[place]effect{}, watchedLong: map[place]bool{}}
 	r.writings = append(r.writings, r.writing)
 }

@@ -49,6 +49,12 @@ var bugs = []bug{
 		causes: keys{"net/netfilter/nf_hooks_lwtunnel"},
 		text:   latches[0].Bug,
 	},
+	{
+		causes:  keys{"net/netfilter/nf_conntrack_log_invalid"},
+		effects: keys{"net/netfilter/nf_log/*", "module:nf_log_*"},
+		text: "logging invalid packets where no logger is registered makes the kernel load nf_log_syslog, which then logs for " +
+			"every namespace: any user may (since e89a68046687, v6.17-rc1; not fixed in 7.3-rc7)",
+	},
 	{causes: keys{"net/netfilter/nf_conntrack_acct"}, text: conntrackOld},
 	{causes: keys{"net/netfilter/nf_conntrack_helper"}, text: conntrackOld},
 	{causes: keys{"net/netfilter/nf_conntrack_events"}, text: conntrackOld},

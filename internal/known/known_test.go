@@ -42,6 +42,7 @@ func TestMatch(t *testing.T) {
 		{"explains only one cause", keys{cc, "net/core/somaxconn"}, keys{allowed}, ""},
 		{"loads a module", keys{cc}, keys{allowed, "net/ipv4/tcp_available_congestion_control", "module:tcp_bbr"}, "tcp_ca_find_autoload"},
 		{"loads another module", keys{cc}, keys{"module:sch_fq"}, ""},
+		{"loads a logger", keys{"net/netfilter/nf_conntrack_log_invalid"}, keys{"net/netfilter/nf_log/2", "module:nf_log_syslog"}, "e89a68046687"},
 		{"latch", keys{"net/netfilter/nf_hooks_lwtunnel"}, keys{"net/netfilter/nf_hooks_lwtunnel"}, "until reboot"},
 		{"before 5.2.17", keys{"net/netfilter/nf_conntrack_acct"}, keys{"net/netfilter/nf_conntrack_acct"}, "478553fd1b6f"},
 		{"descriptor", keys{"net/sctp/rto_min"}, keys{"net/sctp/rto_min"}, "CVE-2025-21640"},

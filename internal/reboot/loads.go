@@ -24,8 +24,9 @@ func covers(o, l report.Leak) bool {
 		!slices.ContainsFunc(l.Effects, func(e report.Effect) bool { return loaded(e) && !has(o.Effects, e) })
 }
 
-// AddLoads takes the leaks over that are left, after their proof.
+// AddLoads takes the leaks over that are left, after their proof, and what could not be done.
 func AddLoads(r, lean *report.Report) {
+	addGaps(r, lean)
 	if len(lean.Leaks)+len(lean.Unconfirmed) == 0 {
 		return
 	}

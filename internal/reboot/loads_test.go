@@ -1,6 +1,7 @@
 package reboot
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/netns-verify/netns-verify/internal/report"
@@ -33,8 +34,12 @@ func TestLoads(t *testing.T) {
 	} {
 		r, lean := reportOf(1, tc.first), reportOf(1, tc.lean)
 		lean.Unconfirmed = []report.Effect{effect("y")}
+		lean.Run.Skipped, lean.Run.ReplaysExhausted = []report.Skipped{{Phase: "reversed", Why: "?"}}, true
 		OnlyLoads(lean, r)
 		AddLoads(r, lean)
+		if !slices.Equal(r.Run.Skipped, lean.Run.Skipped) || !r.Run.ReplaysExhausted {
+			t.Errorf("%s: skipped %v, budget used up %t", name, r.Run.Skipped, r.Run.ReplaysExhausted)
+		}
 		if len(r.Leaks) != 1+tc.more || len(r.Unconfirmed) != 0 {
 			t.Errorf("%s: %d leaks, %d unconfirmed", name, len(r.Leaks), len(r.Unconfirmed))
 		}

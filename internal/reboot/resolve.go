@@ -62,11 +62,7 @@ func Resolve(r, again *report.Report) {
 			r.Run.NotRestored = append(r.Run.NotRestored, n)
 		}
 	}
-	for _, s := range again.Run.Skipped {
-		if !slices.Contains(r.Run.Skipped, s) {
-			r.Run.Skipped = append(r.Run.Skipped, s)
-		}
-	}
+	addGaps(r, again)
 	for _, m := range again.KernelMessages {
 		if !slices.ContainsFunc(r.KernelMessages, func(o report.KernelMessage) bool { return o.Text == m.Text && o.AfterWrite == m.AfterWrite }) {
 			r.KernelMessages = append(r.KernelMessages, m)
@@ -85,7 +81,6 @@ func Resolve(r, again *report.Report) {
 	r.Run.Passes += again.Run.Passes
 	r.Run.Batches += again.Run.Batches
 	r.Run.Replays += again.Run.Replays
-	r.Run.ReplaysExhausted = r.Run.ReplaysExhausted || again.Run.ReplaysExhausted
 	settle(r)
 	r.Normalize()
 }
@@ -97,4 +92,14 @@ func same(a, b report.Leak) bool {
 		return !slices.ContainsFunc(b.Effects, func(e report.Effect) bool { return !has(a.Effects, e) })
 	}
 	return slices.EqualFunc(a.Cause, b.Cause, func(c, d report.Cause) bool { return c.Key == d.Key })
+}
+
+// addGaps takes over what a further run could not do.
+func addGaps(r, again *report.Report) {
+	for _, s := range again.Run.Skipped {
+		if !slices.Contains(r.Run.Skipped, s) {
+			r.Run.Skipped = append(r.Run.Skipped, s)
+		}
+	}
+	r.Run.ReplaysExhausted = r.Run.ReplaysExhausted || again.Run.ReplaysExhausted
 }
