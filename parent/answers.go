@@ -8,6 +8,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // reportAnswers answers each line of Options.Lines, for each key that it asks about.
@@ -70,15 +71,15 @@ func (j judge) setting(k sysctl.Key, value *string) report.Setting {
 	}
 	attempts, why := j.attempts[k], ""
 	if value != nil {
-		same := func(w write) bool { return slices.Equal(strings.Fields(w.value), strings.Fields(*value)) }
-		switch mine := slices.DeleteFunc(slices.Clone(attempts), func(w write) bool { return !same(w) }); {
+		same := func(w trace.Write) bool { return slices.Equal(strings.Fields(w.Value), strings.Fields(*value)) }
+		switch mine := slices.DeleteFunc(slices.Clone(attempts), func(w trace.Write) bool { return !same(w) }); {
 		case len(mine) > 0:
 			attempts = mine
-		case same(write{value: e.State.Value}) && e.State.OK():
+		case same(trace.Write{Value: e.State.Value}) && e.State.OK():
 			why = "a fresh namespace has this value; others were tried"
 		case perturb.WouldLoad(k, *value, factsOf(j.w.writerBase, "")):
 			return report.Setting{Set: report.SetUnknown, Why: "not tried: it may make the kernel load a module"}
-		case slices.ContainsFunc(j.observed(k), func(o observed) bool { return same(write{value: o.state.Value}) }):
+		case slices.ContainsFunc(j.observed(k), func(o trace.Observed) bool { return same(trace.Write{Value: o.State.Value}) }):
 			why = "an observer has this value; others were tried"
 		default:
 			return report.Setting{Set: report.SetUnknown, Why: "not tried"}
@@ -87,9 +88,9 @@ func (j judge) setting(k sysctl.Key, value *string) report.Setting {
 	refused := ""
 	for _, w := range attempts {
 		switch {
-		case w.errno != 0:
-			refused = errnoName(w.errno)
-		case w.perturbed() || !e.Readable():
+		case w.Errno != 0:
+			refused = errnoName(w.Errno)
+		case w.Perturbed() || !e.Readable():
 			return report.Setting{Set: report.SetYes, Why: why}
 		}
 	}

@@ -8,10 +8,11 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/bisect"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // attribute finds out which of a batch's writes caused its effects.
-func (p *passState) attribute(ctx context.Context, effects []effect, batch []write) error {
+func (p *passState) attribute(ctx context.Context, effects []trace.Effect, batch []trace.Write) error {
 	off, err := p.reset(ctx, batch)
 	if err != nil {
 		return err
@@ -37,14 +38,14 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 			return err
 		}
 	}
-	var live []effect
+	var live []trace.Effect
 	for _, e := range p.notable(effects, batch) {
 		switch {
-		case hasPlace(persistent, e.place) && p.cameWithModule(e):
-		case e.observer == observerHost && (p.stuck[e.key] || p.noise.loud && hasPlace(off, e.place)):
-		case hasPlace(persistent, e.place) && p.oneWayAt(e.key) == nil && (p.unsteady(e.key) || p.hostMoved(e.key)):
+		case trace.HasPlace(persistent, e.Place) && p.cameWithModule(e):
+		case e.Observer == trace.Host && (p.stuck[e.Key] || p.noise.loud && trace.HasPlace(off, e.Place)):
+		case trace.HasPlace(persistent, e.Place) && p.oneWayAt(e.Key) == nil && (p.unsteady(e.Key) || p.hostMoved(e.Key)):
 			p.unexplained(e, "new namespaces have it from the host, where it has changed")
-		case hasPlace(persistent, e.place):
+		case trace.HasPlace(persistent, e.Place):
 			p.oneWay(e, batch)
 		default:
 			live = append(live, e)
@@ -56,8 +57,8 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 			return err
 		}
 		for _, e := range live {
-			if !explained[e.place] && !p.cameWithModule(e) {
-				p.addLate(stray{effect: e, writes: [][]write{batch}})
+			if !explained[e.Place] && !p.cameWithModule(e) {
+				p.addLate(stray{Effect: e, writes: [][]trace.Write{batch}})
 			}
 		}
 		if err := p.proveAlone(ctx, effects, batch); err != nil {
@@ -73,11 +74,11 @@ func (p *passState) attribute(ctx context.Context, effects []effect, batch []wri
 
 // flush waits for effects that are still to come, and resets them, so that
 // they are not blamed on the next writes.
-func (r *run) flush(ctx context.Context, suspects []write) error {
+func (r *run) flush(ctx context.Context, suspects []trace.Write) error {
 	return r.flushFor(ctx, suspects, r.latest())
 }
 
-func (r *run) flushFor(ctx context.Context, suspects []write, settle time.Duration) error {
+func (r *run) flushFor(ctx context.Context, suspects []trace.Write, settle time.Duration) error {
 	if err := r.pause(settle); err != nil {
 		return err
 	}
@@ -110,24 +111,24 @@ type how struct {
 	// exit: it comes with the end of the writer's namespace.
 	exit bool
 	// among is all that is looked for; nil: whatever there is.
-	among []effect
+	among []trace.Effect
 }
 
 // trial is a replay that looks in this way.
-func (h how) trial(ws []write) trial {
+func (h how) trial(ws []trace.Write) trial {
 	return trial{writes: ws, as: ws, settle: h.settle, later: h.later}
 }
 
 // explain replays suspects until silent: it finds the causes of what they
 // change, takes those out and replays the rest, because one leak may hide
 // another. It returns the places for which a cause was confirmed.
-func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]bool, error) {
-	explained := map[place]bool{}
+func (r *run) explain(ctx context.Context, suspects []trace.Write, h how) (map[trace.Place]bool, error) {
+	explained := map[trace.Place]bool{}
 	todo := []map[sysctl.Key]bool{{}}
 	for len(todo) > 0 {
 		removed := todo[0]
 		todo = todo[1:]
-		rest := without(suspects, removed)
+		rest := trace.Without(suspects, removed)
 		if len(rest) == 0 {
 			continue
 		}
@@ -137,13 +138,13 @@ func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]b
 			// What others do does not come twice.
 			var again outcome
 			again, err = r.try(ctx, t)
-			out.effects = slices.DeleteFunc(out.effects, func(e effect) bool { return !hasPlace(again.effects, e.place) })
+			out.effects = slices.DeleteFunc(out.effects, func(e trace.Effect) bool { return !trace.HasPlace(again.effects, e.Place) })
 		}
 		if err != nil {
 			return explained, r.outOfBudget(err)
 		}
 		if h.among != nil {
-			out.effects = slices.DeleteFunc(out.effects, func(e effect) bool { return !hasPlace(h.among, e.place) })
+			out.effects = slices.DeleteFunc(out.effects, func(e trace.Effect) bool { return !trace.HasPlace(h.among, e.Place) })
 		}
 		causes, err := r.causes(ctx, out.effects, rest, h, explained)
 		if err != nil {
@@ -160,18 +161,18 @@ func (r *run) explain(ctx context.Context, suspects []write, h how) (map[place]b
 
 // causes finds a confirmed cause for each of a trial's effects, where there is
 // one, and returns their keys.
-func (r *run) causes(ctx context.Context, effects []effect, rest []write, h how, explained map[place]bool) ([][]sysctl.Key, error) {
+func (r *run) causes(ctx context.Context, effects []trace.Effect, rest []trace.Write, h how, explained map[trace.Place]bool) ([][]sysctl.Key, error) {
 	var causes [][]sysctl.Key
-	here := map[place]bool{}
+	here := map[trace.Place]bool{}
 	written := map[sysctl.Key]bool{}
 	for _, w := range rest {
-		written[w.key] = true
+		written[w.Key] = true
 	}
-	slices.SortStableFunc(effects, func(a, b effect) int { // the plainest first
-		return boolOrder(written[a.key], written[b.key])
+	slices.SortStableFunc(effects, func(a, b trace.Effect) int { // the plainest first
+		return boolOrder(written[a.Key], written[b.Key])
 	})
 	for _, e := range effects {
-		if here[e.place] || r.stuck[e.key] {
+		if here[e.Place] || r.stuck[e.Key] {
 			continue
 		}
 		l, err := r.causeOf(ctx, e, rest, h)
@@ -184,9 +185,9 @@ func (r *run) causes(ctx context.Context, effects []effect, rest []write, h how,
 		if l == nil {
 			continue
 		}
-		causes = append(causes, keysOf(l.cause))
+		causes = append(causes, trace.KeysOf(l.cause))
 		for _, e := range l.effects {
-			here[e.place], explained[e.place] = true, true
+			here[e.Place], explained[e.Place] = true, true
 		}
 	}
 	return causes, nil
@@ -194,12 +195,12 @@ func (r *run) causes(ctx context.Context, effects []effect, rest []write, h how,
 
 // causeOf finds and confirms the cause of one effect of some writes; nil where
 // nothing reproduces it.
-func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
+func (r *run) causeOf(ctx context.Context, e trace.Effect, ws []trace.Write, h how) (*leak, error) {
 	for _, l := range r.leaks {
-		if known := writesOf(ws, keysOf(l.cause)); l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && hasPlace(l.effects, e.place) &&
+		if known := writesOf(ws, trace.KeysOf(l.cause)); l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && trace.HasPlace(l.effects, e.Place) &&
 			len(known) > 0 && len(known) < len(ws) {
 			as := how{settle: max(h.settle, l.delay), later: h.later, exit: h.exit || l.exit}
-			if shows, err := r.shows(ctx, e.place, known, as); err != nil || shows {
+			if shows, err := r.shows(ctx, e.Place, known, as); err != nil || shows {
 				return l, err
 			}
 		}
@@ -211,7 +212,7 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 		if err := r.flush(ctx, ws); err != nil {
 			return nil, err
 		}
-		if shows, serr := r.shows(ctx, e.place, ws, h); serr != nil || !shows {
+		if shows, serr := r.shows(ctx, e.Place, ws, h); serr != nil || !shows {
 			return nil, serr
 		}
 		l, err = r.find(ctx, e, ws, h)
@@ -219,27 +220,27 @@ func (r *run) causeOf(ctx context.Context, e effect, ws []write, h how) (*leak, 
 	return l, err
 }
 
-func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, error) {
-	h, ok, err := r.corroborated(ctx, e.place, ws, h)
+func (r *run) find(ctx context.Context, e trace.Effect, ws []trace.Write, h how) (*leak, error) {
+	h, ok, err := r.corroborated(ctx, e.Place, ws, h)
 	if err != nil || !ok {
 		return nil, err
 	}
-	set, err := r.minimal(ctx, e.place, ws, h)
+	set, err := r.minimal(ctx, e.Place, ws, h)
 	if err == nil && len(set) > 1 && h.settle == 0 && !r.noise.loud {
 		// Several writes may be nothing but the time that the effect of one takes.
 		late := how{settle: r.o.Settle, later: h.later, exit: h.exit}
 		if err = r.flush(ctx, set); err != nil {
 			return nil, err
 		}
-		var fewer []write
-		if fewer, err = r.minimal(ctx, e.place, set, late); len(fewer) > 0 && len(fewer) < len(set) {
+		var fewer []trace.Write
+		if fewer, err = r.minimal(ctx, e.Place, set, late); len(fewer) > 0 && len(fewer) < len(set) {
 			set, h = fewer, late
 		}
 	}
 	if err != nil || set == nil {
 		return nil, err
 	}
-	l, err := r.confirm(ctx, e.place, set, h)
+	l, err := r.confirm(ctx, e.Place, set, h)
 	if err != nil || l == nil {
 		return nil, err
 	}
@@ -249,7 +250,7 @@ func (r *run) find(ctx context.Context, e effect, ws []write, h how) (*leak, err
 // corroborated tells whether an effect comes once more with the writes, and
 // not without: that costs little beside looking for the cause of a restless key.
 // It returns how to look for the effect from then on, as long as it took to come.
-func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (how, bool, error) {
+func (r *run) corroborated(ctx context.Context, p trace.Place, ws []trace.Write, h how) (how, bool, error) {
 	times := 1
 	if h.settle > r.o.Settle { // in a long time much moves by itself
 		times = 2
@@ -259,17 +260,17 @@ func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (how
 		t := h.trial(ws)
 		t.until = p
 		var err error
-		if out, err = r.try(ctx, t); err != nil || !hasPlace(out.effects, p) {
+		if out, err = r.try(ctx, t); err != nil || !trace.HasPlace(out.effects, p) {
 			return h, false, err
 		}
-		t.writes, t.as, t.until = nil, went(ws, out.writes), place{}
+		t.writes, t.as, t.until = nil, trace.Went(ws, out.writes), trace.Place{}
 		sham, err := r.try(ctx, t)
 		if err != nil {
 			return h, false, err
 		}
-		if hasPlace(sham.effects, p) {
+		if trace.HasPlace(sham.effects, p) {
 			if h.settle > 0 { // nothing was written, and nothing was still to come
-				r.seemsRestless(at(sham.effects, p))
+				r.seemsRestless(trace.At(sham.effects, p))
 			}
 			return h, false, nil
 		}
@@ -278,7 +279,7 @@ func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (how
 		return h, true, nil
 	}
 	poll := r.poll(h.settle)
-	h.exit = hasPlace(out.exit, p)
+	h.exit = trace.HasPlace(out.exit, p)
 	switch {
 	case h.exit:
 		h.settle = poll
@@ -293,8 +294,8 @@ func (r *run) corroborated(ctx context.Context, p place, ws []write, h how) (how
 
 // minimal narrows writes that show an effect down: first to the write of the
 // same key, else by halves.
-func (r *run) minimal(ctx context.Context, p place, ws []write, h how) ([]write, error) {
-	if same := writesOf(ws, []sysctl.Key{p.key}); len(same) > 0 && len(same) < len(ws) {
+func (r *run) minimal(ctx context.Context, p trace.Place, ws []trace.Write, h how) ([]trace.Write, error) {
+	if same := writesOf(ws, []sysctl.Key{p.Key}); len(same) > 0 && len(same) < len(ws) {
 		shows, err := r.shows(ctx, p, same, h)
 		if err != nil {
 			return nil, err
@@ -303,7 +304,7 @@ func (r *run) minimal(ctx context.Context, p place, ws []write, h how) ([]write,
 			ws = same
 		}
 	}
-	set, _, err := bisect.Minimal(ws, r.o.MaxReplays-r.replays, func(part []write) (bool, error) {
+	set, _, err := bisect.Minimal(ws, r.o.MaxReplays-r.replays, func(part []trace.Write) (bool, error) {
 		return r.shows(ctx, p, part, h)
 	})
 	if errors.Is(err, bisect.ErrBudget) {
@@ -313,11 +314,11 @@ func (r *run) minimal(ctx context.Context, p place, ws []write, h how) ([]write,
 }
 
 // shows tells whether a replay of writes shows the effect.
-func (r *run) shows(ctx context.Context, p place, ws []write, h how) (bool, error) {
+func (r *run) shows(ctx context.Context, p trace.Place, ws []trace.Write, h how) (bool, error) {
 	t := h.trial(ws)
 	t.until = p
 	out, err := r.try(ctx, t)
-	return hasPlace(out.effects, p), err
+	return trace.HasPlace(out.effects, p), err
 }
 
 // pickOneEach is the ways to break every cause by taking one of its keys out.

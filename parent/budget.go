@@ -3,6 +3,8 @@ package parent
 import (
 	"context"
 	"errors"
+
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // outOfBudget makes the end of the budget a warning; other errors pass through.
@@ -17,14 +19,14 @@ func (r *run) outOfBudget(err error) error {
 
 // unresolved records a leak for which the budget did not last, if the suspects
 // as a whole can be shown to cause it. That much is granted beyond the budget, once.
-func (r *run) unresolved(ctx context.Context, e effect, suspects []write, h how, explained map[place]bool) error {
+func (r *run) unresolved(ctx context.Context, e trace.Effect, suspects []trace.Write, h how, explained map[trace.Place]bool) error {
 	first := !r.exhausted
 	if err := r.outOfBudget(errBudget); err != nil || !first {
 		return err
 	}
 	r.o.MaxReplays += GrantedReplays
 	h.settle = r.o.Settle
-	l, err := r.confirm(ctx, e.place, suspects, h)
+	l, err := r.confirm(ctx, e.Place, suspects, h)
 	if err != nil || l == nil {
 		return r.outOfBudget(err)
 	}
@@ -32,7 +34,7 @@ func (r *run) unresolved(ctx context.Context, e effect, suspects []write, h how,
 	l.why = "it reproduces, but the budget of replays was used up before one write could be singled out"
 	r.add(l)
 	for _, e := range l.effects {
-		explained[e.place] = true
+		explained[e.Place] = true
 	}
 	return nil
 }

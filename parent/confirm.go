@@ -7,6 +7,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 const (
@@ -24,19 +25,19 @@ const (
 	moreRounds = 8
 )
 
-func otherKeys(effects []effect, k sysctl.Key) bool {
-	return slices.ContainsFunc(effects, func(e effect) bool { return e.key != k })
+func otherKeys(effects []trace.Effect, k sysctl.Key) bool {
+	return slices.ContainsFunc(effects, func(e trace.Effect) bool { return e.Key != k })
 }
 
 // confirm proves a cause: the effect comes with every write of it and with no
 // sham, each round in a fresh writer. It returns nil where that is not so. The
 // leak's effects are those that came in every round with the write.
-func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak, error) {
-	if slices.ContainsFunc(cause, write.passed) {
-		if shows, err := r.shows(ctx, p, byPath(cause), h); err != nil {
+func (r *run) confirm(ctx context.Context, p trace.Place, cause []trace.Write, h how) (*leak, error) {
+	if slices.ContainsFunc(cause, trace.Write.Passed) {
+		if shows, err := r.shows(ctx, p, trace.ByPath(cause), h); err != nil {
 			return nil, err
 		} else if shows {
-			cause = byPath(cause) // no descriptor is needed for it
+			cause = trace.ByPath(cause) // no descriptor is needed for it
 		}
 	}
 	l, err := r.rounds(ctx, p, cause, h)
@@ -50,8 +51,8 @@ func (r *run) confirm(ctx context.Context, p place, cause []write, h how) (*leak
 }
 
 // rounds makes the rounds of a confirmation.
-func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak, error) {
-	defer r.having(r.devices || onDevice(p.key))() // as in the search for it
+func (r *run) rounds(ctx context.Context, p trace.Place, cause []trace.Write, h how) (*leak, error) {
+	defer r.having(r.devices || onDevice(p.Key))() // as in the search for it
 	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle, exit: h.exit}
 	n := confirmRounds
 	if r.restless[p] || h.settle > 0 {
@@ -59,7 +60,7 @@ func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak,
 	}
 	rounds := r.drawRounds(n)
 	for i := 0; ; i++ {
-		if i == n && otherKeys(l.effects, p.key) {
+		if i == n && otherKeys(l.effects, p.Key) {
 			rounds = append(rounds, r.drawRounds(moreRounds)...)
 		}
 		if i == len(rounds) {
@@ -79,29 +80,29 @@ func (r *run) rounds(ctx context.Context, p place, cause []write, h how) (*leak,
 		if err != nil {
 			return nil, err
 		}
-		shown := hasPlace(out.effects, p)
-		if shown != real || hasPlace(out.idle, p) {
-			r.log.Debug().Str("observer", p.observer).Str("key", p.key.Text()).Bool("write", real).Bool("shown", shown).Msg("not confirmed")
-			if all := append(out.idle, out.effects...); h.settle > 0 && (shown && !real || hasPlace(out.idle, p)) {
-				r.seemsRestless(at(all, p)) // nothing was written, and nothing was still to come
+		shown := trace.HasPlace(out.effects, p)
+		if shown != real || trace.HasPlace(out.idle, p) {
+			r.log.Debug().Str("observer", p.Observer).Str("key", p.Key.Text()).Bool("write", real).Bool("shown", shown).Msg("not confirmed")
+			if all := append(out.idle, out.effects...); h.settle > 0 && (shown && !real || trace.HasPlace(out.idle, p)) {
+				r.seemsRestless(trace.At(all, p)) // nothing was written, and nothing was still to come
 			}
 			return nil, nil
 		}
 		if !real {
 			l.shams++
-			l.effects = slices.DeleteFunc(l.effects, func(e effect) bool { return hasPlace(out.effects, e.place) })
+			l.effects = slices.DeleteFunc(l.effects, func(e trace.Effect) bool { return trace.HasPlace(out.effects, e.Place) })
 			continue
 		}
-		cause = went(cause, out.writes)
+		cause = trace.Went(cause, out.writes)
 		if l.rounds == 0 {
 			l.effects, l.cause = out.effects, cause
 		} else {
-			l.effects = slices.DeleteFunc(l.effects, func(e effect) bool { return !hasPlace(out.effects, e.place) })
+			l.effects = slices.DeleteFunc(l.effects, func(e trace.Effect) bool { return !trace.HasPlace(out.effects, e.Place) })
 		}
 		l.rounds++
 		l.matched++
 	}
-	l.why = fmt.Sprintf("came with each of %s, each %s, and with none of %s without one", report.Plural(l.rounds, "write"), wayOf(cause), report.Plural(l.shams, "round"))
+	l.why = fmt.Sprintf("came with each of %s, each %s, and with none of %s without one", report.Plural(l.rounds, "write"), trace.Way(cause), report.Plural(l.shams, "round"))
 	return l, nil
 }
 

@@ -11,7 +11,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/protocol"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // devconf says what devices' settings in a new namespace start with (ip-sysctl.rst):
@@ -36,7 +37,7 @@ type creation struct {
 	mode string // the present value of devconf, "*" where there is none
 	// fresh is a namespace made with nothing written, existing one that stays.
 	fresh    map[sysctl.Key]sysctl.Entry
-	existing *client
+	existing *client.Client
 	settled  map[sysctl.Key]sysctl.State // what the existing one has changed for good
 	batches  []*hostBatch                // of this mode
 	// causes is what has been found out about what follows what, in any mode.
@@ -74,7 +75,7 @@ func (r *run) findCreations(ctx context.Context) error {
 		hiding: map[sysctl.Key]bool{}, unseen: map[string]map[sysctl.Key]bool{}}
 	err := c.all(ctx)
 	if c.existing != nil {
-		c.existing.abandon()
+		c.existing.Abandon()
 	}
 	c.withdraw()
 	if rerr := c.end(); rerr != nil {
@@ -90,7 +91,7 @@ func (r *run) findCreations(ctx context.Context) error {
 	// Its values may have been shared ones: what it has noticed is no leak.
 	old := r.sibling
 	r.sibling = nil
-	old.abandon()
+	old.Abandon()
 	return r.renewSibling(ctx)
 }
 
@@ -98,7 +99,7 @@ func (r *run) findCreations(ctx context.Context) error {
 // would be taken for the host's doing.
 func (r *run) atPeace(ctx context.Context) error {
 	if r.spare != nil {
-		r.spare.abandon()
+		r.spare.Abandon()
 		r.spare = nil
 	}
 	if err := r.pause(r.untilLast(ctx)); err != nil {
@@ -123,7 +124,7 @@ func (r *run) atPeace(ctx context.Context) error {
 }
 
 func (c *creation) all(ctx context.Context) error {
-	s, err := c.startSurveyed(ctx, RoleSibling)
+	s, err := c.startSurveyed(ctx, netns.RoleSibling)
 	if err != nil {
 		return err
 	}
@@ -191,34 +192,21 @@ func (c *creation) newborn(ctx context.Context, keys []sysctl.Key) (sysctl.Snaps
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
-	born, err := c.start(ctx, RoleLater)
+	born, err := c.start(ctx, netns.RoleLater)
 	if err != nil {
 		return nil, err
 	}
-	defer born.abandon()
+	defer born.Abandon()
 	var s sysctl.Snapshot
 	if keys == nil {
-		s, err = born.survey()
+		s, err = born.Survey()
 	} else {
-		s, err = born.look(keys)
+		s, err = born.Look(keys)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s, born.quit()
-}
-
-// look asks for some keys, which must be sorted.
-func (c *client) look(keys []sysctl.Key) (sysctl.Snapshot, error) {
-	m := &protocol.Look{Keys: make([]protocol.Bytes, len(keys))}
-	for i, k := range keys {
-		m.Keys[i] = protocol.Bytes(k)
-	}
-	s, err := c.entries("look", protocol.Request{Look: m})
-	if err == nil && len(s) != len(keys) {
-		err = c.fail("look", fmt.Errorf("%s to a request for %d", report.Plural(len(s), "answer"), len(keys)))
-	}
-	return s, err
+	return s, born.Quit()
 }
 
 // possibleModes is the values of devconf, the present one first.

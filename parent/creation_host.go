@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // hostBatch is writes on the host, and what was then not as before.
 type hostBatch struct {
-	writes []write // that took effect
+	writes []trace.Write // that took effect
 	seen   sighting
 	// odd is keys that change without being written: what they have is no copy,
 	// even where it looks like one.
@@ -100,11 +101,11 @@ func (c *creation) ready(ctx context.Context, keys []hostKey) error {
 }
 
 // standing is the writes that later ones have not undone, and the keys of the others.
-func (c *creation) standing(ws []write) (stand []write, undone map[sysctl.Key]bool) {
+func (c *creation) standing(ws []trace.Write) (stand []trace.Write, undone map[sysctl.Key]bool) {
 	undone = map[sysctl.Key]bool{}
 	for _, w := range ws {
-		if c.host.Look(w.key) == w.before {
-			undone[w.key] = true
+		if c.host.Look(w.Key) == w.Before {
+			undone[w.Key] = true
 		} else {
 			stand = append(stand, w)
 		}
@@ -116,50 +117,50 @@ func (c *creation) standing(ws []write) (stand []write, undone map[sysctl.Key]bo
 // sees what changes all the same.
 func (c *creation) doubt(ctx context.Context, b *hostBatch) error {
 	b.odd = map[sysctl.Key]bool{}
-	idle := slices.DeleteFunc(slices.Clone(b.writes), func(w write) bool { return b.seen.changed(w.key) })
+	idle := slices.DeleteFunc(slices.Clone(b.writes), func(w trace.Write) bool { return b.seen.changed(w.Key) })
 	if len(idle) == 0 || len(idle) == len(b.writes) {
 		return nil
 	}
-	keys := keysOf(b.writes)
+	keys := trace.KeysOf(b.writes)
 	slices.Sort(keys)
 	s, err := c.again(ctx, idle, len(b.seen.live) > 0, keys)
 	for _, w := range b.writes {
-		b.odd[w.key] = s.changed(w.key)
+		b.odd[w.Key] = s.changed(w.Key)
 	}
 	return err
 }
 
 // move tries values until the host's key is not as it was found.
-func (c *creation) move(h hostKey) (write, bool) {
+func (c *creation) move(h hostKey) (trace.Write, bool) {
 	if device, _ := deviceOf(h.key); kindOf(h.key) == ofDevice {
 		c.devices[device] = true
 	}
 	for _, v := range h.candidates {
-		w := write{key: h.key, value: v, before: c.host.Expected(h.key)}
-		w.errno = sysctl.Errno(c.m.Host().Write(h.key, v))
-		if w.after = c.host.Look(h.key); w.perturbed() {
+		w := trace.Write{Key: h.key, Value: v, Before: c.host.Expected(h.key)}
+		w.Errno = sysctl.Errno(c.m.Host().Write(h.key, v))
+		if w.After = c.host.Look(h.key); w.Perturbed() {
 			return w, true
 		}
 	}
-	return write{}, false
+	return trace.Write{}, false
 }
 
 // again makes writes once more, sees what comes of them to some keys (in a
 // namespace that exists only if asked to), and puts the host back.
-func (c *creation) again(ctx context.Context, ws []write, live bool, keys []sysctl.Key) (sighting, error) {
+func (c *creation) again(ctx context.Context, ws []trace.Write, live bool, keys []sysctl.Key) (sighting, error) {
 	c.trials++
 	if err := stopped(ctx); err != nil {
 		return sighting{}, err
 	}
 	var again []hostKey
 	for _, w := range ws {
-		again = append(again, hostKey{w.key, []string{w.value}})
+		again = append(again, hostKey{w.Key, []string{w.Value}})
 	}
 	if err := c.announceKeys(again); err != nil {
 		return sighting{}, err
 	}
 	for _, w := range ws {
-		_ = c.m.Host().Write(w.key, w.value) // as before: what is seen counts
+		_ = c.m.Host().Write(w.Key, w.Value) // as before: what is seen counts
 	}
 	s, err := c.see(ctx, live, keys)
 	if len(ws) > 0 {
@@ -196,7 +197,7 @@ func (c *creation) see(ctx context.Context, live bool, keys []sysctl.Key) (s sig
 		}
 		s.host = map[sysctl.Key]sysctl.State{}
 		for _, e := range off {
-			s.host[e.key] = e.after
+			s.host[e.Key] = e.After
 		}
 	}
 	return s, nil
@@ -204,7 +205,7 @@ func (c *creation) see(ctx context.Context, live bool, keys []sysctl.Key) (s sig
 
 // lively is what has changed in the existing namespace, less what is settled.
 func (c *creation) lively() (map[sysctl.Key]sysctl.State, error) {
-	changes, err := c.existing.sweep(false)
+	changes, err := c.existing.Sweep(false)
 	live := map[sysctl.Key]sysctl.State{}
 	for _, ch := range changes {
 		if old, ok := c.settled[ch.Key]; !c.ignored(ch.Key) && (!ok || old != ch.After) {
@@ -238,7 +239,7 @@ func (c *creation) others() error {
 	off, err := c.hostOff()
 	for _, e := range off {
 		c.unexplained(e, "it changed while the host's keys were being written, after they had been put back")
-		c.host.Expect(e.key, e.after)
+		c.host.Expect(e.Key, e.After)
 	}
 	return err
 }
@@ -273,14 +274,14 @@ func (c *creation) putBack() error {
 		if len(ours) == 0 && len(off) > 0 {
 			return c.others()
 		}
-		slices.SortStableFunc(ours, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
+		slices.SortStableFunc(ours, func(a, b trace.Effect) int { return cmp.Compare(breadth(b.Key), breadth(a.Key)) })
 		failed = map[sysctl.Key]error{}
 		for _, e := range ours {
-			if c.m.Host().Read(e.key) == e.before || !e.before.OK() {
+			if c.m.Host().Read(e.Key) == e.Before || !e.Before.OK() {
 				continue // it has followed another
 			}
-			if err := c.m.Host().Write(e.key, e.before.Value); err != nil {
-				failed[e.key] = err
+			if err := c.m.Host().Write(e.Key, e.Before.Value); err != nil {
+				failed[e.Key] = err
 			}
 		}
 		if len(off) == 0 {
@@ -290,7 +291,7 @@ func (c *creation) putBack() error {
 	off, err := c.hostOff()
 	for _, e := range off {
 		if !notByWriting(e) {
-			c.keep(e, failed[e.key])
+			c.keep(e, failed[e.Key])
 		}
 	}
 	return errors.Join(err, c.others())
@@ -298,17 +299,17 @@ func (c *creation) putBack() error {
 
 // notByWriting tells that what changed is no value of a network's key, or is gone
 // or new, such as the keys of a device: that is others' doing.
-func notByWriting(e effect) bool {
-	return !e.key.Network() || e.after == sysctl.Absent || e.before == sysctl.Absent
+func notByWriting(e trace.Effect) bool {
+	return !e.Key.Network() || e.After == sysctl.Absent || e.Before == sysctl.Absent
 }
 
 // keep gives up a host key that does not go back. On a host that is a failure.
-func (c *creation) keep(e effect, err error) {
+func (c *creation) keep(e trace.Effect, err error) {
 	why := "it was written on the host, and does not take its old value back"
 	if err != nil {
 		why += ": " + unix.ErrnoName(sysctl.Errno(err))
 	}
-	c.kept[e.key], c.stuck[e.key], c.denied[e.key] = why, true, !c.o.AllowOneWay
-	c.host.Expect(e.key, e.after)
-	c.log.Warn().Str("phase", string(PhaseHost)).Str("key", e.key.Text()).Err(errors.Join(err)).Msg("not put back")
+	c.kept[e.Key], c.stuck[e.Key], c.denied[e.Key] = why, true, !c.o.AllowOneWay
+	c.host.Expect(e.Key, e.After)
+	c.log.Warn().Str("phase", string(PhaseHost)).Str("key", e.Key.Text()).Err(errors.Join(err)).Msg("not put back")
 }

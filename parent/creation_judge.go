@@ -9,6 +9,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/bisect"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // The bounds of the search for what an effect takes, where it takes more than
@@ -32,7 +33,7 @@ func (c *creation) conclude(ctx context.Context) error {
 	own := map[sysctl.Key]*hostBatch{}
 	for _, b := range c.batches {
 		for _, w := range b.writes {
-			own[w.key] = b
+			own[w.Key] = b
 		}
 	}
 	surprises := map[*hostBatch][]sysctl.Key{}
@@ -104,19 +105,19 @@ func (b *hostBatch) copied(k sysctl.Key) report.Creation {
 // twins tells that the same key of another device was written too.
 func (b *hostBatch) twins(k sysctl.Key) bool {
 	device, same := deviceOf(k)
-	return slices.ContainsFunc(b.writes, func(w write) bool {
-		d, s := deviceOf(w.key)
+	return slices.ContainsFunc(b.writes, func(w trace.Write) bool {
+		d, s := deviceOf(w.Key)
 		return s == same && d != device
 	})
 }
 
 // names tells that a key of the same name, if of something else, was written.
 func (b *hostBatch) names(k sysctl.Key) bool {
-	return slices.ContainsFunc(b.writes, func(w write) bool { return path.Base(string(w.key)) == path.Base(string(k)) })
+	return slices.ContainsFunc(b.writes, func(w trace.Write) bool { return path.Base(string(w.Key)) == path.Base(string(k)) })
 }
 
 func (b *hostBatch) wrote(k sysctl.Key) bool {
-	return slices.ContainsFunc(b.writes, func(w write) bool { return w.key == k })
+	return slices.ContainsFunc(b.writes, func(w trace.Write) bool { return w.Key == k })
 }
 
 // explain finds out which of a batch's writes changed these keys.
@@ -144,7 +145,7 @@ func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key)
 		return sham.changed(k)
 	})
 	asked := slices.Clone(open)
-	shows := func(some []write) ([]sysctl.Key, error) {
+	shows := func(some []trace.Write) ([]sysctl.Key, error) {
 		s, err := c.again(ctx, some, live, asked)
 		return slices.DeleteFunc(slices.Clone(open), func(k sysctl.Key) bool { return !s.changed(k) }), err
 	}
@@ -154,8 +155,8 @@ func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key)
 	}
 	for _, k := range open {
 		if i, ok := found[k]; ok {
-			c.causes[k] = b.writes[i].key
-			c.follows(k, b, b.writes[i].key)
+			c.causes[k] = b.writes[i].Key
+			c.follows(k, b, b.writes[i].Key)
 			continue
 		}
 		several, err := c.search(b.writes, k, shows)
@@ -171,9 +172,9 @@ func (c *creation) explain(ctx context.Context, b *hostBatch, keys []sysctl.Key)
 }
 
 // search finds a minimal set of writes, none where the bounds do not allow it.
-func (c *creation) search(ws []write, k sysctl.Key, shows func([]write) ([]sysctl.Key, error)) ([]sysctl.Key, error) {
+func (c *creation) search(ws []trace.Write, k sysctl.Key, shows func([]trace.Write) ([]sysctl.Key, error)) ([]sysctl.Key, error) {
 	budget := min(searchTrials, allTrials-c.searched)
-	set, calls, err := bisect.Minimal(ws, budget, func(some []write) (bool, error) {
+	set, calls, err := bisect.Minimal(ws, budget, func(some []trace.Write) (bool, error) {
 		shown, err := shows(some)
 		return slices.Contains(shown, k), err
 	})
@@ -181,7 +182,7 @@ func (c *creation) search(ws []write, k sysctl.Key, shows func([]write) ([]sysct
 	if errors.Is(err, bisect.ErrBudget) {
 		return nil, nil
 	}
-	return keysOf(set), err
+	return trace.KeysOf(set), err
 }
 
 // follows records that a key follows others, or itself on the host.

@@ -10,6 +10,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 const (
@@ -138,15 +139,15 @@ func (b *hostBatch) hid(k sysctl.Key) bool {
 // such as those of devices (fb_tunnels_only_for_init_net).
 func (c *creation) findHiding(ctx context.Context, b *hostBatch) error {
 	hidden := slices.DeleteFunc(sortedKeys(c.fresh), func(k sysctl.Key) bool { return !b.hid(k) })
-	if len(hidden) == 0 || slices.ContainsFunc(b.writes, func(w write) bool { return c.hiding[w.key] }) {
+	if len(hidden) == 0 || slices.ContainsFunc(b.writes, func(w trace.Write) bool { return c.hiding[w.Key] }) {
 		return nil
 	}
-	found, err := bisect.Singles(b.writes, hidden, func(some []write) ([]sysctl.Key, error) {
+	found, err := bisect.Singles(b.writes, hidden, func(some []trace.Write) ([]sysctl.Key, error) {
 		s, err := c.again(ctx, some, false, hidden)
 		return slices.DeleteFunc(slices.Clone(hidden), func(k sysctl.Key) bool { return s.born[k] != sysctl.Absent }), err
 	})
 	for _, i := range found {
-		c.hiding[b.writes[i].key] = true
+		c.hiding[b.writes[i].Key] = true
 	}
 	return err
 }

@@ -10,13 +10,11 @@ import (
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
-
-// offspring asks for what is in a namespace that the child makes.
-func (c *client) offspring() (sysctl.Snapshot, error) {
-	return c.entries("offspring", protocol.Request{Offspring: &protocol.Offspring{}})
-}
 
 // creators finds out for which keys those of the creating namespace count, where
 // that is not the host: all are written there, and a namespace is made from it. Each
@@ -30,15 +28,15 @@ func (c *creation) creators(ctx context.Context) error {
 			return err
 		}
 		if l == 0 {
-			first, err := w.offspring()
+			first, err := w.Offspring()
 			if err != nil {
-				w.abandon()
+				w.Abandon()
 				return err
 			}
 			unwritten = first.Map()
 		}
 		ws, is, born, err := c.bear(w, base, l)
-		w.abandon()
+		w.Abandon()
 		if err := errors.Join(err, c.leaked(ctx)); err != nil {
 			return err
 		}
@@ -66,27 +64,27 @@ func (c *creation) creators(ctx context.Context) error {
 }
 
 // creator is a namespace of which others can be made.
-func (c *creation) creator(ctx context.Context, first bool) (*client, sysctl.Snapshot, error) {
+func (c *creation) creator(ctx context.Context, first bool) (*client.Client, sysctl.Snapshot, error) {
 	if !first {
 		c.trials++
 	}
 	if err := stopped(ctx); err != nil {
 		return nil, nil, err
 	}
-	w, err := c.start(ctx, RoleCreator)
+	w, err := c.start(ctx, netns.RoleCreator)
 	if err != nil {
 		return nil, nil, err
 	}
-	base, err := w.survey()
+	base, err := w.Survey()
 	if err != nil {
-		w.abandon()
+		w.Abandon()
 	}
 	return w, base, err
 }
 
 // bear writes all keys of a creating namespace, and makes one from it. The writes are
 // those that stand then, in the order in which they came to; is has what is there.
-func (c *creation) bear(w *client, base sysctl.Snapshot, l perturb.Level) (stand []write, is map[sysctl.Key]sysctl.Entry, born sysctl.Snapshot, err error) {
+func (c *creation) bear(w *client.Client, base sysctl.Snapshot, l perturb.Level) (stand []trace.Write, is map[sysctl.Key]sysctl.Entry, born sysctl.Snapshot, err error) {
 	before := base.Map()
 	all := sortedKeys(before)
 	is = before
@@ -95,36 +93,36 @@ func (c *creation) bear(w *client, base sysctl.Snapshot, l perturb.Level) (stand
 		if len(todo) == 0 {
 			break
 		}
-		ws, err := w.perturb(todo)
+		ws, err := w.Perturb(todo)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		for _, w := range ws { // of several to a key the last one stands
-			if w.perturbed() {
-				stand = append(slices.DeleteFunc(stand, func(o write) bool { return o.key == w.key }), w)
+			if w.Perturbed() {
+				stand = append(slices.DeleteFunc(stand, func(o trace.Write) bool { return o.Key == w.Key }), w)
 			}
 		}
-		now, err := w.look(all)
+		now, err := w.Look(all)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		is = now.Map()
 		undone := map[sysctl.Key]bool{}
 		for _, w := range stand {
-			undone[w.key] = is[w.key].State == before[w.key].State
+			undone[w.Key] = is[w.Key].State == before[w.Key].State
 		}
 		todo = slices.DeleteFunc(todo, func(it protocol.Item) bool { return !undone[sysctl.Key(it.Key)] })
 		slices.Reverse(todo) // of two names of one thing the last write counts: let it be the other's
-		stand = slices.DeleteFunc(stand, func(w write) bool { return undone[w.key] })
+		stand = slices.DeleteFunc(stand, func(w trace.Write) bool { return undone[w.Key] })
 	}
-	if born, err = w.offspring(); err != nil {
+	if born, err = w.Offspring(); err != nil {
 		return nil, nil, nil, err
 	}
-	return stand, is, born, w.quit()
+	return stand, is, born, w.Quit()
 }
 
 // fromCreator settles what has changed in a namespace whose creator was written.
-func (c *creation) fromCreator(ctx context.Context, ws []write, is, unwritten map[sysctl.Key]sysctl.Entry, changed map[sysctl.Key]sysctl.State) error {
+func (c *creation) fromCreator(ctx context.Context, ws []trace.Write, is, unwritten map[sysctl.Key]sysctl.Entry, changed map[sysctl.Key]sysctl.State) error {
 	found, err := c.causesIn(ctx, ws, unwritten, sortedKeys(changed))
 	if err != nil {
 		return err
@@ -136,7 +134,7 @@ func (c *creation) fromCreator(ctx context.Context, ws []write, is, unwritten ma
 		own := known && cause == k
 		if e := is[k]; !own && kindOf(k) != ofDevice && e.State.OK() && e.State == changed[k] && c.mayWrite(e, leaking) {
 			// It may be itself that counts, of which others are another name.
-			alone, err := c.bearAgain(ctx, []write{{key: k, value: e.State.Value}}, unwritten)
+			alone, err := c.bearAgain(ctx, []trace.Write{{Key: k, Value: e.State.Value}}, unwritten)
 			if err != nil {
 				return err
 			}
@@ -208,15 +206,15 @@ func (c *creation) creatorItems(base sysctl.Snapshot, l perturb.Level) []protoco
 func (c *creation) leakingKeys() map[sysctl.Key]bool {
 	leaking, loaders := map[sysctl.Key]bool{}, map[sysctl.Key]bool{}
 	for _, l := range c.leaks {
-		loads := slices.ContainsFunc(l.effects, func(e effect) bool { return observe.IsModule(e.key) })
+		loads := slices.ContainsFunc(l.effects, func(e trace.Effect) bool { return observe.IsModule(e.Key) })
 		for _, w := range l.cause {
-			leaking[w.key] = leaking[w.key] || !loads
-			loaders[w.key] = loaders[w.key] || loads
+			leaking[w.Key] = leaking[w.Key] || !loads
+			loaders[w.Key] = loaders[w.Key] || loads
 		}
 	}
 	for _, l := range c.leaks {
 		for _, w := range l.candidates {
-			leaking[w.key] = leaking[w.key] || !loaders[w.key]
+			leaking[w.Key] = leaking[w.Key] || !loaders[w.Key]
 		}
 	}
 	return leaking
@@ -224,10 +222,10 @@ func (c *creation) leakingKeys() map[sysctl.Key]bool {
 
 // causesIn finds out which write in a creating namespace changes which key of its
 // offspring. What the host's keys have been seen to do is tried first.
-func (c *creation) causesIn(ctx context.Context, ws []write, unwritten map[sysctl.Key]sysctl.Entry, keys []sysctl.Key) (map[sysctl.Key]sysctl.Key, error) {
+func (c *creation) causesIn(ctx context.Context, ws []trace.Write, unwritten map[sysctl.Key]sysctl.Entry, keys []sysctl.Key) (map[sysctl.Key]sysctl.Key, error) {
 	found := map[sysctl.Key]sysctl.Key{}
 	open := keys
-	shows := func(some []write) ([]sysctl.Key, error) {
+	shows := func(some []trace.Write) ([]sysctl.Key, error) {
 		changed, err := c.bearAgain(ctx, some, unwritten)
 		return slices.DeleteFunc(slices.Clone(open), func(k sysctl.Key) bool { _, ok := changed[k]; return !ok }), err
 	}
@@ -245,13 +243,13 @@ func (c *creation) causesIn(ctx context.Context, ws []write, unwritten map[sysct
 			return nil, err
 		}
 		for k, i := range causes {
-			found[k] = some[i].key
+			found[k] = some[i].Key
 		}
 		open = slices.DeleteFunc(slices.Clone(open), func(k sysctl.Key) bool { _, ok := causes[k]; return ok })
 	}
 	var unknown []sysctl.Key
 	for _, k := range open {
-		if _, ok := c.causes[k]; !ok && !slices.ContainsFunc(ws, func(w write) bool { return w.key == k }) {
+		if _, ok := c.causes[k]; !ok && !slices.ContainsFunc(ws, func(w trace.Write) bool { return w.Key == k }) {
 			unknown = append(unknown, k)
 		}
 	}
@@ -260,13 +258,13 @@ func (c *creation) causesIn(ctx context.Context, ws []write, unwritten map[sysct
 	}
 	causes, err := bisect.Singles(ws, unknown, shows)
 	for k, i := range causes {
-		found[k] = ws[i].key
+		found[k] = ws[i].Key
 	}
 	return found, err
 }
 
 // likely is the writes to what these keys follow on the host, and to themselves.
-func (c *creation) likely(ws []write, keys []sysctl.Key, themselves bool) []write {
+func (c *creation) likely(ws []trace.Write, keys []sysctl.Key, themselves bool) []trace.Write {
 	is := map[sysctl.Key]bool{}
 	for _, k := range keys {
 		if cause, ok := c.causes[k]; ok {
@@ -276,29 +274,29 @@ func (c *creation) likely(ws []write, keys []sysctl.Key, themselves bool) []writ
 			is[k] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(ws), func(w write) bool { return !is[w.key] })
+	return slices.DeleteFunc(slices.Clone(ws), func(w trace.Write) bool { return !is[w.Key] })
 }
 
 // bearAgain makes writes in a fresh creating namespace, and tells what is then
 // different in one made from it.
-func (c *creation) bearAgain(ctx context.Context, ws []write, unwritten map[sysctl.Key]sysctl.Entry) (map[sysctl.Key]sysctl.State, error) {
+func (c *creation) bearAgain(ctx context.Context, ws []trace.Write, unwritten map[sysctl.Key]sysctl.Entry) (map[sysctl.Key]sysctl.State, error) {
 	c.trials++
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
-	w, err := c.start(ctx, RoleCreator)
+	w, err := c.start(ctx, netns.RoleCreator)
 	if err != nil {
 		return nil, err
 	}
-	defer w.abandon()
-	if _, err := w.replay(ws); err != nil {
+	defer w.Abandon()
+	if _, err := w.Replay(ws); err != nil {
 		return nil, err
 	}
-	born, err := w.offspring()
+	born, err := w.Offspring()
 	if err != nil {
 		return nil, err
 	}
-	return c.differences(unwritten, born, true), errors.Join(w.quit(), c.leaked(ctx))
+	return c.differences(unwritten, born, true), errors.Join(w.Quit(), c.leaked(ctx))
 }
 
 // leaked puts the host back if something in a creating namespace has changed it.

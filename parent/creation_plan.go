@@ -7,6 +7,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // hostKey is a key of the host with the values to try.
@@ -113,7 +114,7 @@ func (c *creation) facts() perturb.Facts {
 
 // ignored tells that a key says nothing: it changes without anybody writing it.
 func (c *creation) ignored(k sysctl.Key) bool {
-	return c.varies[k] || c.restless[place{observerHost, k}] || c.restless[place{observerSibling, k}]
+	return c.varies[k] || c.restless[trace.Place{Observer: trace.Host, Key: k}] || c.restless[trace.Place{Observer: trace.Sibling, Key: k}]
 }
 
 // The kinds of keys, in the order in which they are written.

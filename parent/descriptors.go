@@ -8,6 +8,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -54,7 +56,7 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	for i, ws := range batches {
 		if err := stopped(ctx); err != nil {
 			return err
@@ -65,7 +67,7 @@ func (d *descriptorPass) all(ctx context.Context) error {
 		}
 		d.run.batches++
 	}
-	if err := w.quit(); err != nil {
+	if err := w.Quit(); err != nil {
 		return err
 	}
 	// What the end of that namespace does is nothing that the next ones did.
@@ -80,7 +82,7 @@ func (d *descriptorPass) all(ctx context.Context) error {
 		return err
 	}
 	for _, e := range off {
-		d.addLate(stray{effect: e})
+		d.addLate(stray{Effect: e})
 	}
 	if err := d.dismissAll(); err != nil {
 		return err
@@ -107,17 +109,17 @@ func (d *descriptorPass) all(ctx context.Context) error {
 
 // batches is what is written: to every key one value that took effect by path,
 // and that the host does not have.
-func (d *descriptorPass) batches() (batches [][]write) {
+func (d *descriptorPass) batches() (batches [][]trace.Write) {
 	leaking := d.causeKeys(d.writer)
 	base := d.writerBase.Map()
 	for _, batch := range d.order().only(d.sampled).together(min(d.o.BatchSize, protocol.MaxPass)) {
-		var ws []write
+		var ws []trace.Write
 		for _, index := range batch {
 			p := d.plan[index]
 			k := p.entry.Key
-			w := write{key: k, value: p.effective, via: viaDescriptor}
-			if d.host.Expected(k).Value == w.value { // a switch, at different values from the start
-				w.value = base[k].State.Value
+			w := trace.Write{Key: k, Value: p.effective, Via: trace.ViaDescriptor}
+			if d.host.Expected(k).Value == w.Value { // a switch, at different values from the start
+				w.Value = base[k].State.Value
 			}
 			if p.effective != "" && !leaking[k] && !d.unsteady(k) {
 				ws = append(ws, w)
@@ -143,7 +145,7 @@ func (o order) together(size int) [][]int {
 }
 
 // batch writes and reads some keys through descriptors.
-func (d *descriptorPass) batch(ctx context.Context, w *client, ws []write) error {
+func (d *descriptorPass) batch(ctx context.Context, w *client.Client, ws []trace.Write) error {
 	ws, seen, err := d.through(ctx, w, ws)
 	d.keep(ws)
 	if err != nil {
@@ -155,7 +157,7 @@ func (d *descriptorPass) batch(ctx context.Context, w *client, ws []write) error
 	}
 	if len(same) > 0 {
 		// Nobody can tell whose value it is: make them differ.
-		moved, more, err := d.replay(ctx, w, byPath(same))
+		moved, more, err := d.replay(ctx, w, trace.ByPath(same))
 		d.keep(moved)
 		if err != nil {
 			return err
@@ -174,32 +176,32 @@ func (d *descriptorPass) batch(ctx context.Context, w *client, ws []write) error
 }
 
 // keep takes note of what was written, for late effects and for a run that is stopped.
-func (d *descriptorPass) keep(ws []write) {
+func (d *descriptorPass) keep(ws []trace.Write) {
 	d.history = append(d.history, ws...)
 	d.run.throughs = append(d.run.throughs, ws...)
 }
 
 // readAll reads the writes' keys through new descriptors. It returns those whose
 // value was the host's and not the opener's, and those for which that is the same.
-func (d *descriptorPass) readAll(w *client, ws []write) (callers []read, same []write, err error) {
-	keys := keysOf(ws)
+func (d *descriptorPass) readAll(w *client.Client, ws []trace.Write) (callers []read, same []trace.Write, err error) {
+	keys := trace.KeysOf(ws)
 	if d.o.Writing != nil {
 		d.o.Writing(keys) // reading may end a guest, too
 	}
-	all, err := w.pass(keys)
+	all, err := w.Pass(keys)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer closeAll(all)
+	defer client.CloseAll(all)
 	for i, k := range keys {
 		p := all[i]
-		if p.handle == nil || !p.own.OK() {
+		if p.Handle == nil || !p.Own.OK() {
 			continue
 		}
-		x := read{write: writesOf(ws, []sysctl.Key{k})[0], own: p.own, host: d.host.Look(k), got: p.handle.Read()}
+		x := read{Write: writesOf(ws, []sysctl.Key{k})[0], own: p.Own, host: d.host.Look(k), got: p.Handle.Read()}
 		switch {
 		case x.own == x.host:
-			same = append(same, x.write)
+			same = append(same, x.Write)
 		case x.callers():
 			callers = append(callers, x)
 		}
@@ -209,10 +211,10 @@ func (d *descriptorPass) readAll(w *client, ws []write) (callers []read, same []
 
 // gone opens keys in namespaces that then end, and reads and writes through what
 // is left of them. There is nothing there, but the kernel has to notice.
-func (d *descriptorPass) gone(ctx context.Context, ws []write) error {
+func (d *descriptorPass) gone(ctx context.Context, ws []trace.Write) error {
 	ws = slices.Clone(ws)
 	for i := range ws {
-		ws[i].via = viaGone
+		ws[i].Via = trace.ViaGone
 	}
 	d.history = nil // of other writers
 	for some := range slices.Chunk(ws, goneAtATime) {
@@ -224,15 +226,15 @@ func (d *descriptorPass) gone(ctx context.Context, ws []write) error {
 		if err != nil {
 			return err
 		}
-		defer w.abandon()
+		defer w.Abandon()
 		done, seen, err := d.through(ctx, w, some)
 		d.keep(done)
 		if err != nil {
 			return err
 		}
 		for _, x := range done {
-			if x.errno == 0 || x.after.OK() {
-				d.alive = append(d.alive, x.key)
+			if x.Errno == 0 || x.After.OK() {
+				d.alive = append(d.alive, x.Key)
 			}
 		}
 		if err := d.look(ctx, done, seen); err != nil {

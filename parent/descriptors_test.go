@@ -15,6 +15,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // callers works on the values of whoever calls, as handlers that look at
@@ -216,7 +217,7 @@ func TestStoppedAtDescriptors(t *testing.T) {
 			defer cancel(nil)
 			var started atomic.Int64 // children, some of them at the same time
 			at := Phase("")
-			k.started = func(Role) {
+			k.started = func(netns.Role) {
 				if at == PhaseDescriptors && started.Add(1) == stop {
 					cancel(enough)
 				}

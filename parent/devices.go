@@ -2,7 +2,6 @@ package parent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"github.com/netns-verify/netns-verify/internal/device"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -72,26 +73,6 @@ func (r *run) crowd() map[string]bool {
 	return names
 }
 
-// makeDevices has the child make its devices. It tells of each, since a kernel that has to
-// load modules for them takes its time.
-func (c *client) makeDevices(d Devices) error {
-	req := d.request()
-	const what = "make devices"
-	made, wanted := []protocol.Device{}, len(req.Kinds)+len(req.Like)
-	err := c.call(what, protocol.Request{Devices: req}, func(r protocol.Reply) error {
-		if r.Made == nil || len(made)+len(r.Made.Devices) > wanted {
-			return errors.New("the answer is not one to a request for devices")
-		}
-		made = append(made, r.Made.Devices...)
-		return nil
-	})
-	if err == nil && len(made) != wanted {
-		err = c.fail(what, fmt.Errorf("%d of %d devices were answered", len(made), wanted))
-	}
-	c.made = made
-	return err
-}
-
 // Which children have devices? A writer of a pass, the control namespace and those
 // that are compared with it, and the sibling: always, but where the keys of lo stand for
 // those of all devices (a leak that needs another device as well is not seen there). To
@@ -119,9 +100,9 @@ func (r *run) having(devices bool) (back func()) {
 }
 
 // startWriter starts a writer of a pass.
-func (r *run) startWriter(ctx context.Context) (*client, error) {
+func (r *run) startWriter(ctx context.Context) (*client.Client, error) {
 	defer r.having(!r.bare())()
-	return r.start(ctx, r.writer.role())
+	return r.start(ctx, client.RoleOf(r.writer))
 }
 
 // meet prepares for writes of these keys.
@@ -130,7 +111,7 @@ func (r *run) meet(ctx context.Context, batch []int) error {
 		name, _ := r.plan[i].entry.Key.Device()
 		return name != "" && (name != loopback || r.devices && !r.bare()) // lo is among the others
 	})
-	if (r.sibling.made != nil) == r.furnished() {
+	if (r.sibling.Made() != nil) == r.furnished() {
 		return nil
 	}
 	return r.renewSibling(ctx)
@@ -140,8 +121,8 @@ func (r *run) meet(ctx context.Context, batch []int) error {
 func (r *run) furnished() bool { return r.o.Devices.wanted() && !r.bare() }
 
 // onDevices tells that some of the writes are to keys of devices that are made.
-func onDevices(ws []write) bool {
-	return slices.ContainsFunc(ws, func(w write) bool { return onDevice(w.key) })
+func onDevices(ws []trace.Write) bool {
+	return slices.ContainsFunc(ws, func(w trace.Write) bool { return onDevice(w.Key) })
 }
 
 func onDevice(k sysctl.Key) bool {
@@ -150,18 +131,18 @@ func onDevice(k sysctl.Key) bool {
 }
 
 func (r *run) trialDevices(t trial) bool {
-	return r.devices || t.later && !r.bare() || onDevices(t.writes) || onDevices(t.as) || onDevice(t.until.key)
+	return r.devices || t.later && !r.bare() || onDevices(t.writes) || onDevices(t.as) || onDevice(t.until.Key)
 }
 
 // reportDevices takes note of what could be made, and of what the writer could not
 // although the sibling could.
-func (r *run) reportDevices(sibling, writer *client) {
+func (r *run) reportDevices(sibling, writer *client.Client) {
 	if sibling != nil {
 		if n := len(r.o.Devices.Like); n > MaxLike {
 			r.warn("the host has %d devices: fresh namespaces were given only the first %d of these names, and the keys of the others are untested (crowded)", n, MaxLike)
 		}
 		var denied []string
-		for _, d := range sibling.made {
+		for _, d := range sibling.Made() {
 			m := report.Device{Kind: d.Kind, Name: string(d.Name)}
 			if d.Error != nil {
 				if d.Error.Number() == unix.EPERM {
@@ -179,7 +160,7 @@ func (r *run) reportDevices(sibling, writer *client) {
 		}
 	}
 	var refused []string
-	for i, d := range writer.made {
+	for i, d := range writer.Made() {
 		if d.Error != nil && r.made[i].Error == "" {
 			refused = append(refused, fmt.Sprintf("%s (%s)", d.Name, errnoName(d.Error.Number())))
 		}

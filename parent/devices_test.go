@@ -6,6 +6,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // What is said of a key of the host that no fresh namespace has depends on whether one
@@ -30,7 +31,7 @@ func TestCrowded(t *testing.T) {
 			if r.host, err = sysctl.NewSweeper(k.Host()); err != nil {
 				t.Fatal(err)
 			}
-			r.switchTo(WriterRoot)
+			r.switchTo(trace.WriterRoot)
 			r.writerBase = sysctl.Snapshot{}
 			for _, v := range r.report(PhaseReport).Keys {
 				want, why := report.VerdictHostOnly, report.Reason("")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -48,7 +49,7 @@ type fakeKernel struct {
 	noPass   bool
 	room     int // for descriptors; 0: enough
 	received int
-	started  func(Role)
+	started  func(netns.Role)
 	outlives int // the how manieth child outlives its end by an hour; 0: none
 	stays    int // the how manieth child ends only when it is killed; 0: none
 	refused  int // so many children, the first ones, are not started
@@ -74,7 +75,7 @@ func (k *fakeKernel) Drain(context.Context) error {
 	return k.drainErr
 }
 
-func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
+func (k *fakeKernel) Start(_ context.Context, role netns.Role) (*netns.Process, error) {
 	if k.started != nil {
 		k.started(role)
 	}
@@ -102,7 +103,7 @@ func (k *fakeKernel) Start(_ context.Context, role Role) (*Process, error) {
 		k.mu.Unlock()
 		_, _ = requests.Close(), toParent.Close()
 	}()
-	p := &Process{
+	p := &netns.Process{
 		Requests: toChild, Replies: replies,
 		Kill: func() { kill(); _, _ = requests.Close(), toParent.Close() },
 		Wait: func() error {

@@ -11,10 +11,8 @@ import (
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
-
-// drainDeadline is the least that a wait for ended namespaces to be cleaned up may take.
-const drainDeadline = 30 * time.Second
 
 // finish ends the children, waits until their namespaces are really gone, and
 // compares the host with its first snapshot. A run that was aborted is first
@@ -50,16 +48,16 @@ func (r *run) finish(ctx context.Context, aborted bool) error {
 // aborted, and of the writes of which they may be about to notice something: these prove
 // nothing.
 func (r *run) lastOfAborted() {
-	for _, s := range append(slices.Clone(r.retired), retired{client: r.sibling}) {
-		if s.client != nil && !s.dead {
-			if err := r.lastSweep(s.client); err != nil {
+	for _, s := range append(slices.Clone(r.retired), retired{Client: r.sibling}) {
+		if s.Client != nil && !s.Ended() {
+			if err := r.lastSweep(s.Client); err != nil {
 				r.warn("%v", err)
 			}
 		}
 	}
 	r.leftOpen()
 	for _, w := range r.writings {
-		for w.closed > 0 && time.Since(w.writes[w.closed-1].at) < r.o.Settle {
+		for w.closed > 0 && time.Since(w.writes[w.closed-1].At) < r.o.Settle {
 			w.closed--
 		}
 	}
@@ -77,7 +75,7 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 		return false, nil
 	}
 	for _, e := range off {
-		r.last.addLate(stray{effect: e})
+		r.last.addLate(stray{Effect: e})
 	}
 	err = r.last.deferred(ctx)
 	if err == nil {
@@ -98,7 +96,7 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 func (r *run) tooLate() {
 	r.last.strayedIn()
 	for _, e := range r.last.late {
-		r.note(e.effect, "it came when the last sibling was about to end: too late for a replay")
+		r.note(e.Effect, "it came when the last sibling was about to end: too late for a replay")
 	}
 	r.last.late = nil
 }
@@ -108,7 +106,7 @@ func (r *run) tooLate() {
 func (r *run) end(ctx context.Context, aborted bool) {
 	r.dropNext()
 	if r.spare != nil {
-		r.spare.abandon()
+		r.spare.Abandon()
 		r.spare = nil
 	}
 	if !aborted {
@@ -120,7 +118,7 @@ func (r *run) end(ctx context.Context, aborted bool) {
 		}
 	}
 	for _, old := range r.retired { // none, but after an error
-		old.abandon()
+		old.Abandon()
 	}
 	r.retired = nil
 	if r.sibling != nil && !aborted {
@@ -129,9 +127,9 @@ func (r *run) end(ctx context.Context, aborted bool) {
 		}
 	}
 	if r.sibling != nil && aborted {
-		r.sibling.abandon()
+		r.sibling.Abandon()
 	} else if r.sibling != nil {
-		if err := r.sibling.quit(); err != nil {
+		if err := r.sibling.Quit(); err != nil {
 			r.warn("%v", err)
 		}
 	}
@@ -147,9 +145,9 @@ func (r *run) end(ctx context.Context, aborted bool) {
 // namespaces of those that ended go, which takes a part of that.
 func (r *run) untilLast(ctx context.Context) time.Duration {
 	var last time.Time
-	for _, ws := range [][]write{r.writes, r.throughs} {
-		if n := len(ws); n > 0 && ws[n-1].at.After(last) {
-			last = ws[n-1].at
+	for _, ws := range [][]trace.Write{r.writes, r.throughs} {
+		if n := len(ws); n > 0 && ws[n-1].At.After(last) {
+			last = ws[n-1].At
 		}
 	}
 	settle := r.latest()
@@ -168,10 +166,10 @@ func (r *run) leftOpen() {
 	r.last.strayedIn()
 	open := r.last.open
 	for _, l := range r.last.late {
-		open = append(open, l.effect)
+		open = append(open, l.Effect)
 	}
 	for _, e := range open {
-		if !r.confirmedAt(e.place) && !r.stuck[e.key] {
+		if !r.confirmedAt(e.Place) && !r.stuck[e.Key] {
 			r.unattributed(e, "the run ended before it could be attributed")
 		}
 	}
@@ -209,12 +207,12 @@ func (r *run) putRight(ctx context.Context) error {
 	}
 	for _, e := range before {
 		why := "the run ended before it could be attributed; the host has been put back"
-		if hasPlace(off, e.place) {
+		if trace.HasPlace(off, e.Place) {
 			why = "the run ended before it could be attributed, and it could not be put back"
-			r.host.Expect(e.key, e.after)
+			r.host.Expect(e.Key, e.After)
 			r.lose(e, why)
 		}
-		delete(r.forced, e.key)
+		delete(r.forced, e.Key)
 		r.unattributed(e, why)
 	}
 	r.keepForced()
@@ -224,7 +222,7 @@ func (r *run) putRight(ctx context.Context) error {
 // keepForced leaves restored what was restored as an experiment: it was probably ours.
 func (r *run) keepForced() {
 	for _, k := range sortedKeys(r.forced) {
-		if !r.confirmedAt(place{observerHost, k}) {
+		if !r.confirmedAt(trace.Place{Observer: trace.Host, Key: k}) {
 			r.unattributed(r.forced[k][len(r.forced[k])-1], "the run ended before it could be attributed; the host has been put back")
 		}
 		delete(r.forced, k)
@@ -239,7 +237,7 @@ func (r *run) lastLook() error {
 		return fmt.Errorf("last look: %w", err)
 	}
 	for _, e := range off {
-		if !r.confirmedAt(e.place) && !r.cameWithModule(e) {
+		if !r.confirmedAt(e.Place) && !r.cameWithModule(e) {
 			r.note(e, "it changed after the last namespace had ended, or was about to")
 		}
 	}
@@ -250,10 +248,10 @@ func (r *run) lastLook() error {
 	}
 	for _, e := range off {
 		switch {
-		case r.stuck[e.key] && e.before == absent && r.leaksTo(e.place): // such as a module, of which its leak tells
-		case r.stuck[e.key]:
-			r.lose(e, r.whyStuck(e.key))
-		case r.leaksTo(e.place):
+		case r.stuck[e.Key] && e.Before == absent && r.leaksTo(e.Place): // such as a module, of which its leak tells
+		case r.stuck[e.Key]:
+			r.lose(e, r.whyStuck(e.Key))
+		case r.leaksTo(e.Place):
 			r.lose(e, "a leak changes it, and it was not put back")
 		default:
 			r.leftAlone(e)
@@ -270,39 +268,39 @@ func (r *run) lastLook() error {
 // restoreConfirmed writes back on the host what confirmed leaks change, from
 // global to device keys: also what was taken for others' doing before there was
 // a cause for it. It returns what is not as sweeps expect it then.
-func (r *run) restoreConfirmed() (off []effect, err error) {
+func (r *run) restoreConfirmed() (off []trace.Effect, err error) {
 	for range restoreRounds {
 		changes, err := r.host.Sweep()
 		if err != nil {
 			return nil, err
 		}
-		off = effectsOf(observerHost, changes)
-		slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(breadth(b.key), breadth(a.key)) })
+		off = trace.EffectsOf(trace.Host, changes)
+		slices.SortStableFunc(off, func(a, b trace.Effect) int { return cmp.Compare(breadth(b.Key), breadth(a.Key)) })
 		wrote := false
 		for _, e := range off {
-			ours := r.confirmedAt(e.place) && (!r.restless[e.place] || r.leaked(e))
+			ours := r.confirmedAt(e.Place) && (!r.restless[e.Place] || r.leaked(e))
 			r.warnOfOthers(e, nil)
-			wrote = ours && !r.stuck[e.key] && r.restoreOnHost(e) || wrote
+			wrote = ours && !r.stuck[e.Key] && r.restoreOnHost(e) || wrote
 		}
 		if !wrote {
 			break
 		}
 	}
-	return slices.DeleteFunc(off, func(e effect) bool {
-		return r.restless[e.place] && !(r.confirmedAt(e.place) && r.leaked(e))
+	return slices.DeleteFunc(off, func(e trace.Effect) bool {
+		return r.restless[e.Place] && !(r.confirmedAt(e.Place) && r.leaked(e))
 	}), nil
 }
 
 // leaked tells that a host key has the very state that a confirmed leak gave it.
-func (r *run) leaked(e effect) bool {
+func (r *run) leaked(e trace.Effect) bool {
 	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && slices.ContainsFunc(l.effects, func(o effect) bool { return o.place == e.place && o.after == e.after })
+		return l.status == statusConfirmed && slices.ContainsFunc(l.effects, func(o trace.Effect) bool { return o.Place == e.Place && o.After == e.After })
 	})
 }
 
 // leaksTo tells that a leak, of whatever standing, has an effect there.
-func (r *run) leaksTo(p place) bool {
-	return slices.ContainsFunc(r.leaks, func(l *leak) bool { return hasPlace(l.effects, p) })
+func (r *run) leaksTo(p trace.Place) bool {
+	return slices.ContainsFunc(r.leaks, func(l *leak) bool { return trace.HasPlace(l.effects, p) })
 }
 
 // whyStuck says why a host key keeps the value that a leak gave it.
@@ -317,16 +315,16 @@ func (r *run) whyStuck(k sysctl.Key) string {
 }
 
 // leftAlone makes sure that a difference in the end is in the report.
-func (r *run) leftAlone(e effect) {
-	if !slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.place == e.place }) {
+func (r *run) leftAlone(e trace.Effect) {
+	if !slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.Place == e.Place }) {
 		r.unexplained(e, "no replay tells who changed it")
 	}
 }
 
-func (r *run) lose(e effect, why string) {
-	what, name := observe.Place(e.key)
-	n := report.NotRestored{What: what, Key: name, Why: why, OneWay: r.stuck[e.key] && !r.denied[e.key]}
-	n.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
+func (r *run) lose(e trace.Effect, why string) {
+	what, name := observe.Place(e.Key)
+	n := report.NotRestored{What: what, Key: name, Why: why, OneWay: r.stuck[e.Key] && !r.denied[e.Key]}
+	n.Of(r.shown(e.Key, e.Before), r.shown(e.Key, e.After))
 	r.lost = slices.DeleteFunc(r.lost, func(old report.NotRestored) bool { return old.What == n.What && old.Key == n.Key })
 	r.lost = append(r.lost, n)
 	r.log.Error().Str("key", sysctl.Key(n.Key).Text()).Str("why", why).Msg("not restored")

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // However a host key came to be expected as it is, the run ends with the first
 // snapshot's value, or the report says what is different.
 func TestLastLook(t *testing.T) {
 	const key = sysctl.Key("net/core/k")
-	at := place{observerHost, key}
+	at := trace.Place{Observer: trace.Host, Key: key}
 	refuses := handler{write: func(*space, *space, sysctl.Key, string) error { return syscall.EBUSY }}
 	state := func(v string) sysctl.State { return sysctl.State{Value: v} }
 	for name, tt := range map[string]struct {
@@ -46,13 +47,13 @@ func TestLastLook(t *testing.T) {
 			}
 			k.host.values[key] = tt.now
 			r.host.Expect(key, state(tt.expected))
-			e := effect{at, state("10"), state(tt.now)}
+			e := trace.Effect{Place: at, Before: state("10"), After: state(tt.now)}
 			if tt.noted {
 				r.note(e, "no replay reproduces it")
 			}
 			if tt.leak {
-				e.after = state("11")
-				r.leaks = []*leak{{cause: []write{{key: key, value: "11"}}, effects: []effect{e}, status: statusConfirmed}}
+				e.After = state("11")
+				r.leaks = []*leak{{cause: []trace.Write{{Key: key, Value: "11"}}, effects: []trace.Effect{e}, status: statusConfirmed}}
 				if tt.unresolved {
 					r.leaks[0].status = statusUnresolved
 				}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // A sweep of everything takes most of a replay's time. Once it has been seen whole
@@ -13,17 +15,17 @@ import (
 
 // focusOn makes all looks at observers see these effects' keys only. Those of
 // something else than network sysctls cannot be looked at alone: then nothing changes.
-func (r *run) focusOn(effects []effect) error {
+func (r *run) focusOn(effects []trace.Effect) error {
 	keys := make([]sysctl.Key, len(effects))
 	for i, e := range effects {
-		if keys[i] = e.key; !e.key.Network() {
+		if keys[i] = e.Key; !e.Key.Network() {
 			return nil
 		}
 	}
-	defer r.having(r.spare != nil && r.spare.made != nil)()
+	defer r.having(r.spare != nil && r.spare.Made() != nil)()
 	spare, err := r.takeSpare()
 	if err == nil && spare != nil {
-		err = spare.quit() // it cannot tell what single keys were
+		err = spare.Quit() // it cannot tell what single keys were
 	}
 	slices.Sort(keys)
 	r.focus = slices.Compact(keys)
@@ -31,7 +33,7 @@ func (r *run) focusOn(effects []effect) error {
 }
 
 // seeAll ends that, and puts right what else has changed on the host.
-func (r *run) seeAll(ctx context.Context, suspects []write) error {
+func (r *run) seeAll(ctx context.Context, suspects []trace.Write) error {
 	if r.focus == nil {
 		return nil
 	}
@@ -39,7 +41,7 @@ func (r *run) seeAll(ctx context.Context, suspects []write) error {
 	if r.spare != nil {
 		spare := r.spare
 		r.spare = nil
-		if err := spare.quit(); err != nil {
+		if err := spare.Quit(); err != nil {
 			return err
 		}
 	}
@@ -60,7 +62,7 @@ func (r *run) unfocus() (back func()) {
 // wholly is for what may move any key of the host, where it is known what is off: all
 // looks see everything from then on, until back is called, and what else is off
 // already is no work of what comes.
-func (r *run) wholly(off []effect) (all []effect, back func(), err error) {
+func (r *run) wholly(off []trace.Effect) (all []trace.Effect, back func(), err error) {
 	focused := r.focus != nil
 	back = r.unfocus()
 	if !focused || len(off) == 0 {
@@ -84,23 +86,23 @@ func (r *run) sweepHost() ([]sysctl.Change, error) {
 }
 
 // surveyChild makes what a child has now its baseline.
-func (r *run) surveyChild(c *client) (base sysctl.Snapshot, err error) {
+func (r *run) surveyChild(c *client.Client) (base sysctl.Snapshot, err error) {
 	if r.focus == nil {
-		return c.survey()
+		return c.Survey()
 	}
-	c.base, err = c.look(r.focus)
-	return c.base, err
+	c.Base, err = c.Look(r.focus)
+	return c.Base, err
 }
 
 // sweepChild is what changed in a child since then.
-func (r *run) sweepChild(c *client) ([]sysctl.Change, error) {
+func (r *run) sweepChild(c *client.Client) ([]sysctl.Change, error) {
 	if r.focus == nil {
-		return c.sweep(r.brief)
+		return c.Sweep(r.brief)
 	}
-	now, err := c.look(r.focus)
+	now, err := c.Look(r.focus)
 	var changes []sysctl.Change
 	for i, e := range now {
-		if was := c.base[i].State; e.State != was {
+		if was := c.Base[i].State; e.State != was {
 			changes = append(changes, sysctl.Change{Key: e.Key, Before: was, After: e.State})
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -44,9 +46,9 @@ type Found struct {
 type Announcement struct {
 	// By is whose child makes them; empty for the host's own keys (WriteHost). Child is
 	// its pid.
-	By      Writer `json:"by,omitempty"`
-	Child   int    `json:"child,omitempty"`
-	Devices bool   `json:"devices,omitempty"` // the child has some
+	By      trace.Writer `json:"by,omitempty"`
+	Child   int          `json:"child,omitempty"`
+	Devices bool         `json:"devices,omitempty"` // the child has some
 	// Items are keys of which the child chooses the values, Writes are exact.
 	Items  []protocol.Item `json:"items,omitempty"`
 	Writes []Exact         `json:"writes,omitempty"`
@@ -77,7 +79,7 @@ type Announcement struct {
 type Exact struct {
 	Key   protocol.Bytes `json:"key"`
 	Value protocol.Bytes `json:"value"`
-	Via   via            `json:"via,omitempty"`
+	Via   trace.Via      `json:"via,omitempty"`
 }
 
 // values is what a journal has of an announcement's writes.
@@ -94,7 +96,7 @@ func (a *Announcement) readBack() []journal.Write { return inJournal(a.ReadBack)
 
 func inJournal(xs []Exact) (ws []journal.Write) {
 	for _, x := range xs {
-		if x.Via != viaRead {
+		if x.Via != trace.ViaRead {
 			ws = append(ws, journal.Write{Key: x.Key, Values: []protocol.Bytes{x.Value}})
 		}
 	}
@@ -105,7 +107,7 @@ func inJournal(xs []Exact) (ws []journal.Write) {
 type guarding struct {
 	told     map[Exact]bool           // values for keys, whatever way: true where they were under way
 	items    map[string]protocol.Item // by key, as they were last announced
-	restless map[place]bool
+	restless map[trace.Place]bool
 	readBack []Exact
 	verified bool  // the host was compared with how it was found
 	failed   error // why an announcement was not made
@@ -120,7 +122,7 @@ func (r *run) beginGuard() error {
 		return nil
 	}
 	r.guarding = guarding{
-		told: map[Exact]bool{}, items: map[string]protocol.Item{}, restless: map[place]bool{},
+		told: map[Exact]bool{}, items: map[string]protocol.Item{}, restless: map[trace.Place]bool{},
 		theirs: map[sysctl.Key]sysctl.State{}, overwritten: map[sysctl.Key]sysctl.State{},
 	}
 	host := slices.DeleteFunc(slices.Clone(r.host.Baseline()), func(e sysctl.Entry) bool { return !e.Key.Network() })
@@ -141,9 +143,9 @@ func (r *run) announce(a Announcement) error {
 	a.ReadBack = r.readBack
 	a.Quiet, a.Loud = r.noise.measured && !r.noise.loud, r.noise.loud
 	for p := range r.restless {
-		if p.observer == observerHost && !r.guarding.restless[p] && !r.movedByReads(p) {
+		if p.Observer == trace.Host && !r.guarding.restless[p] && !r.movedByReads(p) {
 			r.guarding.restless[p] = true
-			a.Restless = append(a.Restless, protocol.Bytes(p.key))
+			a.Restless = append(a.Restless, protocol.Bytes(p.Key))
 		}
 	}
 	r.readBack = nil
@@ -166,11 +168,11 @@ func (r *run) announce(a Announcement) error {
 // asked for.
 func (r *run) newTheirs() (news []journal.Value) {
 	for _, f := range r.foreign {
-		k := f.key
-		if f.observer == observerHost && k.Network() && f.after.OK() && !r.stuck[k] && !r.restless[f.place] &&
-			r.host.Expected(k) == f.after && r.guarding.theirs[k] != f.after {
-			r.guarding.theirs[k] = f.after
-			news = append(news, journal.ValueOf(k, f.after))
+		k := f.Key
+		if f.Observer == trace.Host && k.Network() && f.After.OK() && !r.stuck[k] && !r.restless[f.Place] &&
+			r.host.Expected(k) == f.After && r.guarding.theirs[k] != f.After {
+			r.guarding.theirs[k] = f.After
+			news = append(news, journal.ValueOf(k, f.After))
 		}
 	}
 	return news
@@ -179,7 +181,7 @@ func (r *run) newTheirs() (news []journal.Value) {
 // newOverwritten is what was forced, or settled, since it was last asked for.
 func (r *run) newOverwritten() (news []journal.Value) {
 	for _, k := range sortedKeys(r.forced) {
-		st := r.forced[k][len(r.forced[k])-1].after
+		st := r.forced[k][len(r.forced[k])-1].After
 		if st.OK() && r.overwritten[k] != st {
 			r.overwritten[k] = st
 			news = append(news, journal.ValueOf(k, st))
@@ -196,32 +198,34 @@ func (r *run) newOverwritten() (news []journal.Value) {
 
 // announceOverwriting has it on record what a key of the host has that is about to be
 // put back, where that may be somebody else's.
-func (r *run) announceOverwriting(e effect) error {
-	if r.o.Guard == nil || !e.after.OK() || r.overwritten[e.key] == e.after || r.confirmedAt(e.place) {
+func (r *run) announceOverwriting(e trace.Effect) error {
+	if r.o.Guard == nil || !e.After.OK() || r.overwritten[e.Key] == e.After || r.confirmedAt(e.Place) {
 		return nil
 	}
 	return r.announce(Announcement{})
 }
 
 // announcementOf is the start of one of a child of the writer that is at work.
-func (r *run) announcementOf(c *client) Announcement {
-	return Announcement{By: r.writer, Child: c.pid, Devices: len(c.made) > 0}
+func (r *run) announcementOf(c *client.Client) Announcement {
+	return Announcement{By: r.writer, Child: c.PID(), Devices: len(c.Made()) > 0}
 }
 
-func (r *run) announceItems(c *client, items []protocol.Item) error {
+func (r *run) announceItems(c *client.Client, items []protocol.Item) error {
 	a := r.announcementOf(c)
 	a.Items = items
 	return r.announce(a)
 }
 
 // announceWrites is announce for exact writes.
-func (r *run) announceWrites(c *client, ws []write) error { return r.announceExact(c, ws, false) }
+func (r *run) announceWrites(c *client.Client, ws []trace.Write) error {
+	return r.announceExact(c, ws, false)
+}
 
-func (r *run) announceExact(c *client, ws []write, undo bool) error {
+func (r *run) announceExact(c *client.Client, ws []trace.Write, undo bool) error {
 	a := r.announcementOf(c)
 	a.Undo = undo
 	for _, w := range ws {
-		a.Writes = append(a.Writes, Exact{protocol.Bytes(w.key), protocol.Bytes(w.value), w.via})
+		a.Writes = append(a.Writes, Exact{protocol.Bytes(w.Key), protocol.Bytes(w.Value), w.Via})
 	}
 	return r.announce(a)
 }
@@ -238,7 +242,7 @@ func (r *run) announceHost(keys []hostKey) error {
 }
 
 // announceRequest sees to it that nothing is asked of a child that was not announced.
-func (r *run) announceRequest(c *client, req protocol.Request) error {
+func (r *run) announceRequest(c *client.Client, req protocol.Request) error {
 	a := r.announcementOf(c)
 	if req.Perturb != nil {
 		a.Items = req.Perturb.Items
@@ -295,13 +299,13 @@ func (r *run) announceAhead(phase Phase, batches [][]int) error {
 }
 
 // learn keeps what keys made of the values written to them, for the guard.
-func (r *run) learn(ws []write) {
+func (r *run) learn(ws []trace.Write) {
 	if r.o.Guard == nil {
 		return
 	}
 	for _, w := range ws {
-		x := Exact{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.after.Value)}
-		if w.perturbed() && w.after.OK() && !r.told[x] {
+		x := Exact{Key: protocol.Bytes(w.Key), Value: protocol.Bytes(w.After.Value)}
+		if w.Perturbed() && w.After.OK() && !r.told[x] {
 			r.told[x] = true
 			r.readBack = append(r.readBack, x)
 		}
@@ -315,8 +319,8 @@ func (r *run) confirmed(l *leak) {
 	}
 	var keys []sysctl.Key
 	for _, e := range l.effects {
-		if e.observer == observerHost && e.key.Network() {
-			keys = append(keys, e.key)
+		if e.Observer == trace.Host && e.Key.Network() {
+			keys = append(keys, e.Key)
 		}
 	}
 	if len(keys) > 0 {

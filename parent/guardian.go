@@ -14,6 +14,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -49,7 +50,7 @@ type GuardianConfig struct {
 	// Stderr takes its one line.
 	Stderr *os.File
 	// Machine is how it starts children.
-	Machine LinuxConfig
+	Machine netns.LinuxConfig
 	// Asked is cancelled when the run is to stop: a guardian that does not answer is then
 	// waited for a shorter time.
 	Asked context.Context
@@ -94,22 +95,22 @@ const guardianFD = 3
 
 // StartGuardian starts the process. It is of no use before Begin.
 func StartGuardian(cfg GuardianConfig) (*Guardian, error) {
-	var pipes pipes
-	defer pipes.closeChildEnds()
-	wordsR, wordsW := pipes.add()
-	acksR, acksW := pipes.add()
-	if pipes.err != nil {
-		pipes.closeAll()
-		return nil, fmt.Errorf("start the guardian: %w", pipes.err)
+	var pipes netns.Pipes
+	defer pipes.CloseChildEnds()
+	wordsR, wordsW := pipes.Add()
+	acksR, acksW := pipes.Add()
+	if pipes.Err != nil {
+		pipes.CloseAll()
+		return nil, fmt.Errorf("start the guardian: %w", pipes.Err)
 	}
-	pipes.childEnds = []*os.File{wordsR, acksW}
+	pipes.ChildEnds = []*os.File{wordsR, acksW}
 	cmd := reexec.Command(append([]string{cfg.Entry}, cfg.Args...)...)
 	cmd.ExtraFiles = []*os.File{wordsR, acksW, cfg.Lock}
 	cmd.Stderr = cfg.Stderr
 	cmd.SysProcAttr.Pdeathsig = 0 // it is there for when we are not
 	cmd.SysProcAttr.Setsid = true // nor is it to end with a terminal or a job
 	if err := cmd.Start(); err != nil {
-		pipes.closeAll()
+		pipes.CloseAll()
 		return nil, fmt.Errorf("start the guardian: %w", err)
 	}
 	g := &Guardian{

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -213,7 +215,7 @@ func (g *guardianProcess) forget() {
 func (g *guardianProcess) firstHand(a Announcement) bool {
 	news := len(a.Items) > 0
 	for _, x := range a.Writes {
-		if x.Via == viaPath || g.kept[x] {
+		if x.Via == trace.ViaPath || g.kept[x] {
 			continue
 		}
 		if news = true; g.kept == nil {
@@ -289,7 +291,7 @@ func (c *children) end() error {
 	}
 	var err error
 	for _, fd := range c.fds {
-		if !ended(fd, drainDeadline.Milliseconds()) {
+		if !ended(fd, netns.DrainDeadline.Milliseconds()) {
 			err = errUnended
 		}
 		_ = unix.Close(fd)

@@ -9,6 +9,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/lock"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // takeOver puts the host back after a run that went without a goodbye.
@@ -17,14 +20,14 @@ func (g *guardianProcess) takeOver() error {
 		return nil // the host's values never came: nothing was written
 	}
 	if g.lock != nil {
-		holdLock(g.lock)
+		lock.Hold(g.lock)
 	}
 	g.unended = g.children.end()
 	if g.nothing() {
 		return g.goodbye(false)
 	}
 	b := g.begin
-	l, err := NewLinux(LinuxConfig{Root: b.Root, Entry: b.Entry, DrainEntry: b.Drain, UserNS: b.UserNS, Build: b.Build, LogLevel: "disabled", Logger: zerolog.Nop()})
+	l, err := netns.NewLinux(netns.LinuxConfig{Root: b.Root, Entry: b.Entry, DrainEntry: b.Drain, UserNS: b.UserNS, Build: b.Build, LogLevel: "disabled", Logger: zerolog.Nop()})
 	if err != nil {
 		return g.failed(err)
 	}
@@ -48,11 +51,11 @@ func (g *guardianProcess) nothing() bool {
 }
 
 // putBack puts the host back, and says how that went.
-func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
+func (g *guardianProcess) putBack(ctx context.Context, m netns.Machine) error {
 	f := g.begin.Found
 	p, err := NewPutBack(m, &g.known, Options{
 		Devices: f.Devices, Include: f.Include, Exclude: f.Exclude, Lines: f.Lines, Settle: f.Settle, Deadline: f.Deadline,
-		Logger: zerolog.Nop(), Writers: []Writer{g.writer()},
+		Logger: zerolog.Nop(), Writers: []trace.Writer{g.writer()},
 	})
 	if err != nil {
 		return g.failed(err)
@@ -80,13 +83,13 @@ func (g *guardianProcess) putBack(ctx context.Context, m Machine) error {
 }
 
 // writer is whose writes were under way.
-func (g *guardianProcess) writer() Writer {
+func (g *guardianProcess) writer() trace.Writer {
 	for _, a := range slices.Backward(g.recent) {
 		if a.By != "" {
 			return a.By
 		}
 	}
-	return WriterRoot
+	return trace.WriterRoot
 }
 
 // closing ends the journal, if it is sure that nothing of the run is left nor still to

@@ -22,6 +22,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -55,7 +57,7 @@ func guarded(t *testing.T, k *fakeKernel, path string, words ...word) (*guardian
 }
 
 func announcedWrite(k sysctl.Key, v string) word {
-	return word{Announce: &Announcement{By: WriterRoot, Writes: []Exact{{Key: protocol.Bytes(k), Value: protocol.Bytes(v)}}}}
+	return word{Announce: &Announcement{By: trace.WriterRoot, Writes: []Exact{{Key: protocol.Bytes(k), Value: protocol.Bytes(v)}}}}
 }
 
 func item(k sysctl.Key, values ...string) word {
@@ -63,7 +65,7 @@ func item(k sysctl.Key, values ...string) word {
 	for _, v := range values {
 		it.Candidates = append(it.Candidates, protocol.Bytes(v))
 	}
-	return word{Announce: &Announcement{By: WriterRoot, Items: []protocol.Item{it}}}
+	return word{Announce: &Announcement{By: trace.WriterRoot, Items: []protocol.Item{it}}}
 }
 
 // ahead makes of an announcement one of a pass.
@@ -166,11 +168,11 @@ func TestTakeOver(t *testing.T) {
 			now: map[sysctl.Key]string{written: "77"}, want: map[sysctl.Key]string{written: "77"}, left: 1,
 		},
 		"others are known to write": {
-			handler: toOther, words: []word{{Announce: &Announcement{By: WriterRoot, Loud: true, Writes: []Exact{{Key: protocol.Bytes(written), Value: "11"}}}}},
+			handler: toOther, words: []word{{Announce: &Announcement{By: trace.WriterRoot, Loud: true, Writes: []Exact{{Key: protocol.Bytes(written), Value: "11"}}}}},
 			now: map[sysctl.Key]string{other: "11"}, want: map[sysctl.Key]string{other: "11"}, left: 1, kept: true,
 		},
 		"a key that moves by itself": {
-			handler: same, words: []word{{Announce: &Announcement{By: WriterRoot, Restless: []protocol.Bytes{protocol.Bytes(other)}, Writes: []Exact{{Key: protocol.Bytes(other), Value: "11"}}}}},
+			handler: same, words: []word{{Announce: &Announcement{By: trace.WriterRoot, Restless: []protocol.Bytes{protocol.Bytes(other)}, Writes: []Exact{{Key: protocol.Bytes(other), Value: "11"}}}}},
 			now: map[sysctl.Key]string{other: "11"}, want: map[sysctl.Key]string{other: "11"},
 		},
 		"its own values, of which another is the last, late": {
@@ -188,7 +190,7 @@ func TestTakeOver(t *testing.T) {
 					return nil
 				}}
 			},
-			words: []word{announcedWrite(written, "11"), announcedWrite(written, "12"), {Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "11")}}},
+			words: []word{announcedWrite(written, "11"), announcedWrite(written, "12"), {Announce: &Announcement{By: trace.WriterRoot, Theirs: theirs(written, "11")}}},
 			now:   map[sysctl.Key]string{written: "11"}, restored: 1,
 		},
 		"undoing does it again, late": {
@@ -265,7 +267,7 @@ func TestTakeOver(t *testing.T) {
 			now: map[sysctl.Key]string{written: "11", other: "11"}, restored: 1, // by that the other goes, too
 		},
 		"somebody else's, that we may write, too": {
-			handler: same, words: []word{{Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "11"), Items: []protocol.Item{{Key: protocol.Bytes(written), Avoid: []protocol.Bytes{"11"}}}}}},
+			handler: same, words: []word{{Announce: &Announcement{By: trace.WriterRoot, Theirs: theirs(written, "11"), Items: []protocol.Item{{Key: protocol.Bytes(written), Avoid: []protocol.Bytes{"11"}}}}}},
 			now: map[sysctl.Key]string{written: "11"}, want: map[sysctl.Key]string{written: "11"}, left: 1,
 		},
 		"ours, over somebody else's": {
@@ -326,7 +328,7 @@ func TestTakeOver(t *testing.T) {
 		},
 		"somebody else's, to a key that leaks to the host's of its name": {
 			handler: func(k *fakeKernel) handler { return leaksTo(k, written) },
-			words:   []word{item(written, "11"), item(latch, "5"), {Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "4242")}}},
+			words:   []word{item(written, "11"), item(latch, "5"), {Announce: &Announcement{By: trace.WriterRoot, Theirs: theirs(written, "4242")}}},
 			now:     map[sysctl.Key]string{written: "4242", other: "99"}, want: map[sysctl.Key]string{written: "4242", other: "99"}, left: 2,
 		},
 		"what the key made of it, told with the next pass": {
@@ -417,7 +419,7 @@ func TestTakeOverTriesAgain(t *testing.T) {
 func TestTakeOverAfterReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newFake(map[sysctl.Key]handler{written: {}, other: {}})
-		g, _ := guarded(t, k, "", word{Announce: &Announcement{By: WriterRoot, Writes: []Exact{{Key: protocol.Bytes(written), Via: viaRead}}}})
+		g, _ := guarded(t, k, "", word{Announce: &Announcement{By: trace.WriterRoot, Writes: []Exact{{Key: protocol.Bytes(written), Via: trace.ViaRead}}}})
 		if g.nothing() {
 			t.Error("nothing was done, it says, although keys were read")
 		}
@@ -493,7 +495,7 @@ func TestLookIntoOverwritten(t *testing.T) {
 			words := []word{item(written, "11")}
 			want, unsure := "10", 1
 			if seen {
-				words = append(words, word{Announce: &Announcement{By: WriterRoot, Theirs: theirs(written, "11")}})
+				words = append(words, word{Announce: &Announcement{By: trace.WriterRoot, Theirs: theirs(written, "11")}})
 				want, unsure = "11", 0
 			}
 			g, _ := guarded(t, k, filepath.Join(dir, "own", "journal"), append(words, word{Announce: &Announcement{Overwritten: theirs(written, "11")}})...)
@@ -760,7 +762,7 @@ func TestUnendedChild(t *testing.T) {
 			if !removed || errors.Is(err, errUnended) {
 				t.Errorf("child %d ends when it is killed: %v, the journal is removed: %v; %v", n, err, removed, r.Warnings)
 			}
-			if errors.Is(err, errDeadline) {
+			if errors.Is(err, client.ErrDeadline) {
 				slow++
 			}
 			synctest.Wait()

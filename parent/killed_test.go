@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // leakTo says what a write of a child's key does to one of the host's, at once or later:
@@ -212,7 +213,7 @@ func TestRestoreLeavesUndone(t *testing.T) {
 				return nil
 			}}
 			k.handlers[written], k.handlers[other], k.handlers[latch] = h, h, h
-			_, _ = Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop(), Writers: []Writer{WriterUserNS}})
+			_, _ = Run(context.Background(), k, Options{Guard: d, Logger: zerolog.Nop(), Writers: []trace.Writer{trace.WriterUserNS}})
 			if d.dead.Load() {
 				died++
 				if then[written] == "10" {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // How many histories are replayed in a pass without any result before the rest
@@ -42,18 +43,18 @@ func (p *passState) deferred(ctx context.Context) error {
 	for i := 0; i < len(p.late); i++ {
 		e := p.late[i]
 		p.late[i].done = true
-		if p.confirmedHere(e.place) || p.stuck[e.key] || p.restless[e.place] {
+		if p.confirmedHere(e.Place) || p.stuck[e.Key] || p.restless[e.Place] {
 			continue
 		}
 		if e.restoring && (p.noise.loud || restoring >= restoringMost) {
 			continue
 		}
-		if p.noise.loud && e.observer == observerHost {
-			p.unexplained(e.effect, "other programs are writing sysctls, and the writes just before it do not reproduce it")
+		if p.noise.loud && e.Observer == trace.Host {
+			p.unexplained(e.Effect, "other programs are writing sysctls, and the writes just before it do not reproduce it")
 			continue
 		}
 		if fruitless >= most && !e.restoring {
-			p.unexplained(e.effect, "replaying the writes before it did not reproduce the others, and was not tried for this one")
+			p.unexplained(e.Effect, "replaying the writes before it did not reproduce the others, and was not tried for this one")
 			continue
 		}
 		explained, err := p.explainLate(ctx, e)
@@ -62,12 +63,12 @@ func (p *passState) deferred(ctx context.Context) error {
 		}
 		p.strayedIn()
 		if !explained && p.exhausted {
-			p.unattributed(e.effect, "the budget of replays was used up before it could be attributed")
+			p.unattributed(e.Effect, "the budget of replays was used up before it could be attributed")
 		} else if !explained && e.restoring {
 			restoring++
 		} else if !explained {
 			fruitless++
-			p.unexplained(e.effect, "no replay of the writes before it reproduces it")
+			p.unexplained(e.Effect, "no replay of the writes before it reproduces it")
 		}
 	}
 	p.late = nil
@@ -82,7 +83,7 @@ func (p *passState) idleTrials(ctx context.Context) error {
 	if p.noise.loud {
 		return nil
 	}
-	defer p.having(p.devices || slices.ContainsFunc(p.late, func(e lateEffect) bool { return onDevice(e.key) }))()
+	defer p.having(p.devices || slices.ContainsFunc(p.late, func(e lateEffect) bool { return onDevice(e.Key) }))()
 	for i := range idleTrials {
 		out, err := p.try(ctx, trial{settle: p.o.Settle})
 		if err != nil {
@@ -123,7 +124,7 @@ func (p *passState) awaitLate(ctx context.Context) error {
 		p.giveUp(e, p.history)
 	}
 	for _, e := range off {
-		p.addLate(stray{effect: e})
+		p.addLate(stray{Effect: e})
 	}
 	return p.flush(ctx, p.history) // what putting back does late is nothing that moves by itself
 }
@@ -133,7 +134,7 @@ func (p *passState) awaitLate(ctx context.Context) error {
 func (p *passState) addLate(s stray) {
 	for i, l := range p.late {
 		switch {
-		case l.place != s.place:
+		case l.Place != s.Place:
 		case !l.done:
 			p.late[i].history = p.history
 			p.late[i].restoring = l.restoring && s.restoring
@@ -149,8 +150,8 @@ func (p *passState) addLate(s stray) {
 // just been made each time that it was seen. Those may have caused it, or
 // others before them, late.
 type stray struct {
-	effect
-	writes [][]write
+	trace.Effect
+	writes [][]trace.Write
 	// restoring: it was only seen after keys of the host had been written back,
 	// which probably moved it; where no replay shows otherwise, that is all.
 	restoring bool
@@ -160,41 +161,41 @@ type stray struct {
 const strayTries = 3
 
 // strayed takes note of what changed during an attribution.
-func (r *run) strayed(effects []effect, ws []write) {
+func (r *run) strayed(effects []trace.Effect, ws []trace.Write) {
 	for _, e := range effects {
-		if e.observer == observerLater {
+		if e.Observer == trace.Later {
 			continue
 		}
-		s, ok := r.strays[e.place]
+		s, ok := r.strays[e.Place]
 		if !ok {
-			s.effect = e
+			s.Effect = e
 		}
 		s.restoring = false
-		if len(ws) > 0 && len(s.writes) < strayTries && !slices.ContainsFunc(s.writes, func(o []write) bool { return sameKeys(o, ws) }) {
+		if len(ws) > 0 && len(s.writes) < strayTries && !slices.ContainsFunc(s.writes, func(o []trace.Write) bool { return sameKeys(o, ws) }) {
 			s.writes = append(s.writes, ws)
 		}
-		r.strays[e.place] = s
+		r.strays[e.Place] = s
 	}
 }
 
 // movedByRestoring takes note of what changed while the host was being put back.
-func (r *run) movedByRestoring(e effect) {
-	if _, ok := r.strays[e.place]; !ok {
-		r.strays[e.place] = stray{effect: e, restoring: true}
+func (r *run) movedByRestoring(e trace.Effect) {
+	if _, ok := r.strays[e.Place]; !ok {
+		r.strays[e.Place] = stray{Effect: e, restoring: true}
 	}
 }
 
 // strayedIn defers the strays that no leak explains by now.
 func (p *passState) strayedIn() {
-	places := make([]place, 0, len(p.strays))
+	places := make([]trace.Place, 0, len(p.strays))
 	for at := range p.strays {
 		places = append(places, at)
 	}
-	slices.SortFunc(places, func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.observer, b.observer), cmp.Compare(a.key, b.key))
+	slices.SortFunc(places, func(a, b trace.Place) int {
+		return cmp.Or(cmp.Compare(a.Observer, b.Observer), cmp.Compare(a.Key, b.Key))
 	})
 	for _, at := range places {
-		if !p.confirmedHere(at) && !p.restless[at] && !p.stuck[at.key] {
+		if !p.confirmedHere(at) && !p.restless[at] && !p.stuck[at.Key] {
 			p.addLate(p.strays[at])
 		}
 	}
@@ -205,16 +206,16 @@ func (p *passState) strayedIn() {
 // without the causes already known, which would only show themselves again,
 // then with them: they may be part of a set.
 func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error) {
-	defer p.having(p.devices || onDevice(e.key))() // what has no such key cannot show it
+	defer p.having(p.devices || onDevice(e.Key))() // what has no such key cannot show it
 	known := p.loneCauses()
-	p.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Int("history", len(e.history)).Msg("late effect")
-	tries := append(slices.Clone(e.writes), without(e.history, known))
+	p.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Int("history", len(e.history)).Msg("late effect")
+	tries := append(slices.Clone(e.writes), trace.Without(e.history, known))
 	if len(known) > 0 {
 		tries = append(tries, e.history)
 	}
-	tries = append(tries, without(p.writes[:p.before], known)) // the pass before may show only now
+	tries = append(tries, trace.Without(p.writes[:p.before], known)) // the pass before may show only now
 	// What we write ourselves when undoing.
-	if own := slices.DeleteFunc(slices.Clone(p.undone), func(w write) bool { return w.key != e.key || w.value != e.after.Value }); len(own) > 0 {
+	if own := slices.DeleteFunc(slices.Clone(p.undone), func(w trace.Write) bool { return w.Key != e.Key || w.Value != e.After.Value }); len(own) > 0 {
 		tries = append(tries, own)
 	}
 	for _, suspects := range tries {
@@ -222,8 +223,8 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 			continue
 		}
 		explained, err := p.explain(ctx, suspects, how{settle: p.o.Settle})
-		if err != nil || explained[e.place] {
-			return explained[e.place], err
+		if err != nil || explained[e.Place] {
+			return explained[e.Place], err
 		}
 	}
 	return false, nil
@@ -233,8 +234,8 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 func (p *passState) loneCauses() map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, l := range p.leaks {
-		if l.status == statusConfirmed && slices.Contains(l.writers, p.writer) && len(keysOf(l.cause)) == 1 {
-			keys[l.cause[0].key] = true
+		if l.status == statusConfirmed && slices.Contains(l.writers, p.writer) && len(trace.KeysOf(l.cause)) == 1 {
+			keys[l.cause[0].Key] = true
 		}
 	}
 	return keys
@@ -243,7 +244,7 @@ func (p *passState) loneCauses() map[sysctl.Key]bool {
 // behindLeaks looks for what comes late to places where leaks show at once, which hide
 // it: the whole history without those leaks' causes must be silent.
 func (p *passState) behindLeaks(ctx context.Context) error {
-	rest := without(p.history, p.loneCauses())
+	rest := trace.Without(p.history, p.loneCauses())
 	if len(rest) == len(p.history) || p.noise.loud || p.exhausted {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // peek makes a namespace before writes are undone: that may put right what later
@@ -17,7 +19,7 @@ func (r *run) peek(ctx context.Context) error {
 	defer r.unfocus()()
 	effects, err := r.laterEffects(ctx, r.controlBase)
 	for _, e := range effects {
-		if !hasPlace(r.last.early, e.place) {
+		if !trace.HasPlace(r.last.early, e.Place) {
 			r.last.early = append(r.last.early, e)
 		}
 	}
@@ -40,7 +42,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 		return err
 	}
 	for _, e := range p.early {
-		if !hasPlace(effects, e.place) && !p.confirmedHere(e.place) {
+		if !trace.HasPlace(effects, e.Place) && !p.confirmedHere(e.Place) {
 			effects = append(effects, e)
 		}
 	}
@@ -50,7 +52,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	p.dropNext() // there is work before that
 	if p.noise.loud {
 		for _, e := range effects {
-			p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
+			p.controlBase[e.Key] = sysctl.Entry{Key: e.Key, State: e.After}
 			p.unexplained(e, "other programs are writing sysctls, and later namespaces may inherit from the host")
 		}
 		return nil
@@ -75,19 +77,19 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	still = slices.DeleteFunc(still, func(e effect) bool { return !slices.Contains(again, e) })
+	still = slices.DeleteFunc(still, func(e trace.Effect) bool { return !slices.Contains(again, e) })
 	for _, e := range p.inherited(still) {
-		if p.hostMoved(e.key) || !p.quiet() {
+		if p.hostMoved(e.Key) || !p.quiet() {
 			p.unexplained(e, "the host changed meanwhile, and later namespaces may inherit from it")
 			continue
 		}
-		p.controlBase[e.key] = sysctl.Entry{Key: e.key, State: e.after}
+		p.controlBase[e.Key] = sysctl.Entry{Key: e.Key, State: e.After}
 		p.oneWay(e, p.history)
 	}
-	explained := map[place]bool{}
+	explained := map[trace.Place]bool{}
 	live := 0
 	for _, e := range effects {
-		if !hasPlace(still, e.place) {
+		if !trace.HasPlace(still, e.Place) {
 			live++
 		}
 	}
@@ -97,7 +99,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 		}
 	}
 	for _, e := range effects {
-		if !hasPlace(still, e.place) && !explained[e.place] {
+		if !trace.HasPlace(still, e.Place) && !explained[e.Place] {
 			p.unexplained(e, "no replay of the writes reproduces it")
 		}
 	}
@@ -110,11 +112,11 @@ func (p *passState) judgeLater(ctx context.Context) error {
 
 // inherited leaves out, and lists under its leak, what a later namespace has
 // from a host key that could not be put back.
-func (r *run) inherited(effects []effect) []effect {
-	var rest []effect
+func (r *run) inherited(effects []trace.Effect) []trace.Effect {
+	var rest []trace.Effect
 	for _, e := range effects {
-		if l := r.oneWayAt(e.key); l != nil {
-			l.addEffects([]effect{e})
+		if l := r.oneWayAt(e.Key); l != nil {
+			l.addEffects([]trace.Effect{e})
 			continue
 		}
 		rest = append(rest, e)
@@ -128,7 +130,7 @@ func (r *run) oneWayAt(k sysctl.Key) *leak {
 			continue
 		}
 		for _, e := range l.effects {
-			if e.key == k && e.observer != observerLater {
+			if e.Key == k && e.Observer != trace.Later {
 				return l
 			}
 		}
@@ -140,24 +142,24 @@ func (r *run) oneWayAt(k sysctl.Key) *leak {
 // later namespace, itself or its like for other devices, is not as it was.
 func (r *run) hostMoved(k sysctl.Key) bool {
 	return slices.ContainsFunc(r.host.Baseline(), func(b sysctl.Entry) bool {
-		return path.Base(string(b.Key)) == path.Base(string(k)) && !r.restless[place{observerHost, b.Key}] && r.host.Look(b.Key) != b.State
+		return path.Base(string(b.Key)) == path.Base(string(k)) && !r.restless[trace.Place{Observer: trace.Host, Key: b.Key}] && r.host.Look(b.Key) != b.State
 	})
 }
 
 // laterEffects makes a namespace now and compares it with one made before, which
 // may have devices that this one has not.
-func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]effect, error) {
+func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]trace.Effect, error) {
 	back := r.having(r.devices || !r.bare())
 	alike := r.devices || !r.o.Devices.wanted()
-	s, err := r.startSurveyed(ctx, RoleLater)
+	s, err := r.startSurveyed(ctx, netns.RoleLater)
 	back()
 	if err != nil {
 		return nil, err
 	}
-	if err := s[0].client.quit(); err != nil {
+	if err := s[0].client.Quit(); err != nil {
 		return nil, err
 	}
-	var effects []effect
+	var effects []trace.Effect
 	now := s[0].base.Map()
 	for _, e := range s[0].base {
 		was, ok := before[e.Key]
@@ -165,12 +167,12 @@ func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Ent
 			was.State = sysctl.Absent
 		}
 		if was.State != e.State && !r.unsteady(e.Key) {
-			effects = append(effects, effect{place{observerLater, e.Key}, was.State, e.State})
+			effects = append(effects, trace.Effect{Place: trace.Place{Observer: trace.Later, Key: e.Key}, Before: was.State, After: e.State})
 		}
 	}
 	for _, k := range sortedKeys(before) {
 		if _, ok := now[k]; !ok && !r.unsteady(k) && (alike || !onDevice(k)) {
-			effects = append(effects, effect{place{observerLater, k}, before[k].State, sysctl.Absent})
+			effects = append(effects, trace.Effect{Place: trace.Place{Observer: trace.Later, Key: k}, Before: before[k].State, After: sysctl.Absent})
 		}
 	}
 	return effects, nil
@@ -179,5 +181,5 @@ func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Ent
 // unsteady tells that two fresh namespaces may differ in a key: it moves by
 // itself, there or on the host that they may have it from.
 func (r *run) unsteady(k sysctl.Key) bool {
-	return r.varies[k] || r.restless[place{observerHost, k}] || r.restless[place{observerSibling, k}]
+	return r.varies[k] || r.restless[trace.Place{Observer: trace.Host, Key: k}] || r.restless[trace.Place{Observer: trace.Sibling, Key: k}]
 }

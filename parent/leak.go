@@ -8,6 +8,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 type status int
@@ -20,36 +21,36 @@ const (
 
 // leak is a cause (a minimal set of writes, normally one), its effects and the evidence.
 type leak struct {
-	cause   []write
-	effects []effect
+	cause   []trace.Write
+	effects []trace.Effect
 	status  status
 	// rounds with the write, of which matched showed the effect, and shams without.
 	rounds, matched, shams int
 	// candidates is the writes one of which did it, where no cause is known.
-	candidates []write
+	candidates []trace.Write
 	why        string
 	delay      time.Duration
-	exit       bool     // it shows when the writer's namespace is gone
-	writers    []Writer // by whom it was shown
+	exit       bool           // it shows when the writer's namespace is gone
+	writers    []trace.Writer // by whom it was shown
 	// reads is what we read of ours through descriptors of the writer's.
-	reads []effect
+	reads []trace.Effect
 }
 
 // add records a leak. The same writes are the same leak; other values of the
 // same keys are one only where they show something new.
 func (r *run) add(l *leak) *leak {
-	l.writers = []Writer{r.writer}
+	l.writers = []trace.Writer{r.writer}
 	r.confirmed(l)
 	for _, old := range r.leaks {
 		if old.status != l.status || len(l.cause) == 0 || !sameKeys(old.cause, l.cause) || old.passed() != l.passed() {
 			continue
 		}
-		if slices.EqualFunc(old.cause, l.cause, func(a, b write) bool { return a.key == b.key && a.value == b.value && a.via == b.via }) {
+		if slices.EqualFunc(old.cause, l.cause, func(a, b trace.Write) bool { return a.Key == b.Key && a.Value == b.Value && a.Via == b.Via }) {
 			old.addEffects(l.effects)
 			old.shownBy(r.writer)
 			return old
 		}
-		if !slices.ContainsFunc(l.effects, func(e effect) bool { return !hasPlace(old.effects, e.place) }) {
+		if !slices.ContainsFunc(l.effects, func(e trace.Effect) bool { return !trace.HasPlace(old.effects, e.Place) }) {
 			old.shownBy(r.writer)
 			return old
 		}
@@ -67,7 +68,7 @@ func (l *leak) via() string {
 		return report.ViaDescriptor
 	case l.exit:
 		return report.ViaExit
-	case len(l.cause) > 0 && l.cause[0].via == viaRead:
+	case len(l.cause) > 0 && l.cause[0].Via == trace.ViaRead:
 
 		return report.ViaRead
 	}
@@ -93,15 +94,15 @@ func (l *leak) delayMS() int64 {
 	return l.delay.Milliseconds()
 }
 
-func (l *leak) shownBy(w Writer) {
+func (l *leak) shownBy(w trace.Writer) {
 	if !slices.Contains(l.writers, w) {
 		l.writers = append(l.writers, w)
 	}
 }
 
-func (l *leak) addEffects(effects []effect) {
+func (l *leak) addEffects(effects []trace.Effect) {
 	for _, e := range effects {
-		if !hasPlace(l.effects, e.place) {
+		if !trace.HasPlace(l.effects, e.Place) {
 			l.effects = append(l.effects, e)
 		}
 	}
@@ -124,18 +125,18 @@ func (r *run) logLeak(l *leak) {
 		Int("rounds", l.rounds).Int("shams", l.shams).Msg("leak")
 }
 
-func sameKeys(a, b []write) bool {
-	ka, kb := keysOf(a), keysOf(b)
+func sameKeys(a, b []trace.Write) bool {
+	ka, kb := trace.KeysOf(a), trace.KeysOf(b)
 	slices.Sort(ka)
 	slices.Sort(kb)
 	return slices.Equal(ka, kb)
 }
 
 // writesOf is those of ws that write one of the keys.
-func writesOf(ws []write, keys []sysctl.Key) []write {
-	var out []write
+func writesOf(ws []trace.Write, keys []sysctl.Key) []trace.Write {
+	var out []trace.Write
 	for _, w := range ws {
-		if slices.Contains(keys, w.key) {
+		if slices.Contains(keys, w.Key) {
 			out = append(out, w)
 		}
 	}

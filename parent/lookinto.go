@@ -10,6 +10,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -62,16 +64,16 @@ func (p *PutBack) calm(last Announcement) (bool, error) {
 		return last.Quiet, nil
 	}
 	before, err := p.hostOff()
-	moves := map[place]int{}
+	moves := map[trace.Place]int{}
 	for range calmLooks {
 		if err != nil {
 			return false, err
 		}
 		time.Sleep(calmWindow)
-		var now []effect
+		var now []trace.Effect
 		now, err = p.hostOff()
 		for _, e := range movedBetween(before, now) {
-			moves[e.place]++
+			moves[e.Place]++
 		}
 		before = now
 	}
@@ -101,7 +103,7 @@ func (p *PutBack) lookInto(ctx context.Context, recent, earlier []Announcement) 
 	if len(p.undone) > 0 { // by us: those were writes, too
 		own := Announcement{By: p.writer, Devices: onDevices(p.undone)}
 		for _, w := range p.undone {
-			own.Writes = append(own.Writes, Exact{protocol.Bytes(w.key), protocol.Bytes(w.value), w.via})
+			own.Writes = append(own.Writes, Exact{protocol.Bytes(w.Key), protocol.Bytes(w.Value), w.Via})
 		}
 		recent = slices.Concat([]Announcement{own}, recent)
 	}
@@ -122,8 +124,8 @@ func (p *PutBack) lookInto(ctx context.Context, recent, earlier []Announcement) 
 			return false, err
 		}
 	}
-	for _, e := range effectsOf(observerHost, p.Open) { // those that no writes could tell of
-		if err := p.giveBack(watched{e, p.m.Host().Read(e.key)}); err != nil {
+	for _, e := range trace.EffectsOf(trace.Host, p.Open) { // those that no writes could tell of
+		if err := p.giveBack(watched{e, p.m.Host().Read(e.Key)}); err != nil {
 			return false, err
 		}
 	}
@@ -131,7 +133,7 @@ func (p *PutBack) lookInto(ctx context.Context, recent, earlier []Announcement) 
 }
 
 func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error {
-	moved := map[place]int{} // to yet another value than the one they were found with
+	moved := map[trace.Place]int{} // to yet another value than the one they were found with
 	for round := 0; round < lookRounds && len(p.Open) > 0 && len(some) > 0; round++ {
 		if err := stopped(ctx); err != nil {
 			return err
@@ -143,7 +145,7 @@ func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error 
 		}
 		for _, at := range more {
 			if moved[at]++; moved[at] == twiceMoved && !p.restless[at] {
-				p.ours(at.key)
+				p.ours(at.Key)
 			}
 		}
 		if err := p.look(); err != nil {
@@ -160,14 +162,14 @@ func (p *PutBack) lookIntoThese(ctx context.Context, some []Announcement) error 
 }
 
 // sham waits as long as a round takes: what moves then, too, moves by itself.
-func (p *PutBack) sham(ctx context.Context, moved []place, took time.Duration) {
+func (p *PutBack) sham(ctx context.Context, moved []trace.Place, took time.Duration) {
 	before := make([]sysctl.State, len(moved))
 	for i, at := range moved {
-		before[i] = p.m.Host().Read(at.key)
+		before[i] = p.m.Host().Read(at.Key)
 	}
 	_ = pause(ctx, took) // what has not been found out by then is given back
 	for i, at := range moved {
-		if p.m.Host().Read(at.key) != before[i] {
+		if p.m.Host().Read(at.Key) != before[i] {
 			p.restless[at] = true
 		}
 	}
@@ -175,17 +177,17 @@ func (p *PutBack) sham(ctx context.Context, moved []place, took time.Duration) {
 
 // watched is a change whose cause is being looked for.
 type watched struct {
-	effect
+	trace.Effect
 	prior sysctl.State // before it was put back to see whether it comes again
 }
 
 // repeat makes some announced writes, and those by which the host was put back, once
 // more. A change that comes back with them is ours; those that came with another value
 // are moved. Who asks it to stop cuts the wait for what comes late short.
-func (p *PutBack) repeat(asked context.Context, some []Announcement) (moved []place, err error) {
+func (p *PutBack) repeat(asked context.Context, some []Announcement) (moved []trace.Place, err error) {
 	ctx := context.WithoutCancel(asked)
-	for _, e := range effectsOf(observerHost, p.Open) {
-		if err := p.keepOverwritten(watched{e, p.m.Host().Read(e.key)}); err != nil {
+	for _, e := range trace.EffectsOf(trace.Host, p.Open) {
+		if err := p.keepOverwritten(watched{e, p.m.Host().Read(e.Key)}); err != nil {
 			return nil, err
 		}
 	}
@@ -194,14 +196,14 @@ func (p *PutBack) repeat(asked context.Context, some []Announcement) (moved []pl
 		return nil, fmt.Errorf("undo: %w", err)
 	}
 	var open []watched
-	for _, e := range effectsOf(observerHost, p.Open) {
-		w := watched{e, p.m.Host().Read(e.key)}
-		if !p.restless[e.place] && (w.prior == w.before || p.m.Host().Write(e.key, e.before.Value) == nil) {
+	for _, e := range trace.EffectsOf(trace.Host, p.Open) {
+		w := watched{e, p.m.Host().Read(e.Key)}
+		if !p.restless[e.Place] && (w.prior == w.Before || p.m.Host().Write(e.Key, e.Before.Value) == nil) {
 			open = append(open, w)
 		}
 	}
 	for _, w := range open {
-		p.watching = append(p.watching, w.key)
+		p.watching = append(p.watching, w.Key)
 	}
 	err = p.writeAgain(ctx, some)
 	p.watching = nil
@@ -211,22 +213,22 @@ func (p *PutBack) repeat(asked context.Context, some []Announcement) (moved []pl
 		_ = pause(asked, p.o.Settle)
 	}
 	for _, w := range open {
-		switch now := p.m.Host().Read(w.key); {
-		case now == w.after:
-			p.ours(w.key)
-		case now == w.before:
-		case p.known.UnderWay(w.key, now) && p.known.UnderWay(w.key, w.after):
-			p.ours(w.key) // it leaks its own values, of which the last stayed, or came late
-		case !p.known.UnderWay(w.key, now):
-			moved = append(moved, w.place)
+		switch now := p.m.Host().Read(w.Key); {
+		case now == w.After:
+			p.ours(w.Key)
+		case now == w.Before:
+		case p.known.UnderWay(w.Key, now) && p.known.UnderWay(w.Key, w.After):
+			p.ours(w.Key) // it leaks its own values, of which the last stayed, or came late
+		case !p.known.UnderWay(w.Key, now):
+			moved = append(moved, w.Place)
 		}
 	}
 	err = errors.Join(err, p.undoThese(ctx, some))
 	for _, w := range open {
-		if !p.confirmedAt(w.place) {
+		if !p.confirmedAt(w.Place) {
 			err = errors.Join(err, p.giveBack(w))
 		}
-		err = errors.Join(err, p.settled(w.key))
+		err = errors.Join(err, p.settled(w.Key))
 	}
 	return moved, err
 }
@@ -234,10 +236,10 @@ func (p *PutBack) repeat(asked context.Context, some []Announcement) (moved []pl
 // keepOverwritten has it on record what a key has that is put back to see whether it
 // comes again.
 func (p *PutBack) keepOverwritten(w watched) error {
-	if w.prior == w.before || !w.prior.OK() {
+	if w.prior == w.Before || !w.prior.OK() {
 		return nil
 	}
-	return p.record(journal.Line{Overwritten: valueOf(w.key, w.prior)})
+	return p.record(journal.Line{Overwritten: valueOf(w.Key, w.prior)})
 }
 
 func valueOf(k sysctl.Key, st sysctl.State) *journal.Values {
@@ -259,21 +261,21 @@ func (p *PutBack) record(l journal.Line) error {
 // giveBack gives a key the value that somebody else seems to have set. With a value
 // that was announced for that very key it would be ours, whatever moves it else.
 func (p *PutBack) giveBack(w watched) error {
-	now, back := p.m.Host().Read(w.key), w.prior
-	if hasKey(p.byRun, w.key) { // whatever has been written to it, too
-		if err := p.record(journal.Line{Theirs: valueOf(w.key, w.after)}); err != nil {
+	now, back := p.m.Host().Read(w.Key), w.prior
+	if hasKey(p.byRun, w.Key) { // whatever has been written to it, too
+		if err := p.record(journal.Line{Theirs: valueOf(w.Key, w.After)}); err != nil {
 			return err
 		}
 	}
-	if p.known.Has(w.key) || hasKey(p.byRun, w.key) {
-		back = w.after
-	} else if now != w.before {
+	if p.known.Has(w.Key) || hasKey(p.byRun, w.Key) {
+		back = w.After
+	} else if now != w.Before {
 		return nil // something else has come: perhaps again in the next round
 	}
 	if now == back || !back.OK() {
 		return nil
 	}
-	return p.m.Host().Write(w.key, back.Value)
+	return p.m.Host().Write(w.Key, back.Value)
 }
 
 // restoreAgain gives what was put back on the host the value that it had, and puts it
@@ -289,18 +291,18 @@ func (p *PutBack) restoreAgain() {
 // undoThese gives the keys of announcements the values that a fresh namespace has, in one.
 func (p *PutBack) undoThese(ctx context.Context, some []Announcement) error {
 	defer p.having(p.o.Devices.wanted())()
-	s, err := p.startSurveyed(ctx, p.writer.role())
+	s, err := p.startSurveyed(ctx, client.RoleOf(p.writer))
 	if err != nil {
 		return err
 	}
 	p.writerBase = s[0].base
-	if err := s[0].client.quit(); err != nil {
+	if err := s[0].client.Quit(); err != nil {
 		return err
 	}
-	var ws []write
+	var ws []trace.Write
 	for _, a := range some {
 		for _, w := range a.values() {
-			ws = append(ws, write{key: sysctl.Key(w.Key)})
+			ws = append(ws, trace.Write{Key: sysctl.Key(w.Key)})
 		}
 	}
 	_, err = p.undo(ctx, p.originals(ws))
@@ -311,7 +313,7 @@ func (p *PutBack) undoThese(ctx context.Context, some []Announcement) error {
 // the host's own keys are not made: what follows them goes back with them.
 func (p *PutBack) writeAgain(ctx context.Context, some []Announcement) error {
 	type writer struct {
-		by      Writer
+		by      trace.Writer
 		child   int
 		devices bool
 	}
@@ -335,25 +337,25 @@ func (p *PutBack) writeAgain(ctx context.Context, some []Announcement) error {
 // again is writeAgain for one writer.
 func (p *PutBack) again(ctx context.Context, lots []Announcement) error {
 	defer p.having(lots[0].Devices)()
-	w, err := p.start(ctx, lots[0].By.role())
+	w, err := p.start(ctx, client.RoleOf(lots[0].By))
 	if err != nil {
 		return err
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	for _, a := range lots {
 		if err := p.lotAgain(ctx, w, a); err != nil {
 			return err
 		}
 	}
-	return w.quit()
+	return w.Quit()
 }
 
-func (p *PutBack) lotAgain(ctx context.Context, w *client, a Announcement) error {
-	var ws []write
+func (p *PutBack) lotAgain(ctx context.Context, w *client.Client, a Announcement) error {
+	var ws []trace.Write
 	for _, x := range a.Writes {
-		ws = append(ws, write{key: sysctl.Key(x.Key), value: string(x.Value), via: x.Via})
+		ws = append(ws, trace.Write{Key: sysctl.Key(x.Key), Value: string(x.Value), Via: x.Via})
 	}
-	var seen, more []effect
+	var seen, more []trace.Effect
 	var err error
 	if len(a.Items) > 0 {
 		if _, seen, err = p.perturb(w, a.Items); err != nil {
@@ -366,8 +368,8 @@ func (p *PutBack) lotAgain(ctx context.Context, w *client, a Announcement) error
 		}
 	}
 	for _, e := range append(seen, more...) {
-		if slices.ContainsFunc(p.Open, func(c sysctl.Change) bool { return c.Key == e.key && c.After == e.after }) {
-			p.ours(e.key) // even if it has gone back by now
+		if slices.ContainsFunc(p.Open, func(c sysctl.Change) bool { return c.Key == e.Key && c.After == e.After }) {
+			p.ours(e.Key) // even if it has gone back by now
 		}
 	}
 	return nil

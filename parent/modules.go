@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // A module that the kernel loads because of a write stays, and so does what comes
@@ -15,7 +16,7 @@ import (
 // as expected at that moment.
 type arrival struct {
 	modules []sysctl.Key
-	with    []effect
+	with    []trace.Effect
 }
 
 // lister is a host that tells quickly which modules there are (observe.Tree).
@@ -33,25 +34,25 @@ func (r *run) arrived() []sysctl.Key {
 // sawLoading marks the write after which modules came and returns them as
 // effects. That is the one whose value the module is named after (the kernel asks
 // for PREFIX_VALUE). Without such a one it may be chance, unless nobody else is there.
-func (r *run) sawLoading(done []write, came []sysctl.Key) []effect {
+func (r *run) sawLoading(done []trace.Write, came []sysctl.Key) []trace.Effect {
 	a := arrival{modules: came}
-	named := slices.IndexFunc(done, func(w write) bool {
-		return slices.ContainsFunc(came, func(k sysctl.Key) bool { return strings.HasSuffix(string(k), "_"+w.value) })
+	named := slices.IndexFunc(done, func(w trace.Write) bool {
+		return slices.ContainsFunc(came, func(k sysctl.Key) bool { return strings.HasSuffix(string(k), "_"+w.Value) })
 	})
 	for i := range done {
 		if i == named || named < 0 && r.o.Private {
-			done[i].loaded = came
+			done[i].Loaded = came
 		}
 	}
 	changes, err := r.host.Sweep()
 	if err != nil {
 		r.warn("%v", err) // the next sweep will not be better
 	}
-	var effects []effect
-	for _, e := range effectsOf(observerHost, changes) {
-		if slices.Contains(came, e.key) {
+	var effects []trace.Effect
+	for _, e := range trace.EffectsOf(trace.Host, changes) {
+		if slices.Contains(came, e.Key) {
 			effects = append(effects, e)
-		} else if !r.restless[e.place] {
+		} else if !r.restless[e.Place] {
 			a.with = append(a.with, e)
 		}
 	}
@@ -61,34 +62,34 @@ func (r *run) sawLoading(done []write, came []sysctl.Key) []effect {
 
 // giveUpModule records a module that came as a one-way leak of the write that it
 // came with. One that came otherwise may be anybody's.
-func (r *run) giveUpModule(e effect, suspects []write) {
-	l := &leak{effects: []effect{e}, status: statusOneWay}
+func (r *run) giveUpModule(e trace.Effect, suspects []trace.Write) {
+	l := &leak{effects: []trace.Effect{e}, status: statusOneWay}
 	for _, w := range suspects {
-		if slices.Contains(w.loaded, e.key) {
+		if slices.Contains(w.Loaded, e.Key) {
 			l.cause = append(l.cause, w)
 		}
 	}
-	if slices.ContainsFunc(l.cause, func(w write) bool { return w.key != l.cause[0].key }) {
+	if slices.ContainsFunc(l.cause, func(w trace.Write) bool { return w.Key != l.cause[0].Key }) {
 		l.cause = nil // which of them it was, only a reboot tells
 	} else if l.cause == nil {
 		r.unexplained(e, "modules are loaded for many reasons, and this one is not named after anything written in that moment")
 		return
 	}
-	r.stuck[e.key] = true
+	r.stuck[e.Key] = true
 	r.recordOneWay(l, suspects, "the module was loaded")
 }
 
 // cameWithModule lists an effect that no replay shows under the leak of the
 // module that it came with, if there is one: the same key in a sibling, too.
-func (r *run) cameWithModule(e effect) bool {
+func (r *run) cameWithModule(e trace.Effect) bool {
 	for _, a := range r.arrivals {
-		if !slices.ContainsFunc(a.with, func(o effect) bool { return o.key == e.key && o.after == e.after }) {
+		if !slices.ContainsFunc(a.with, func(o trace.Effect) bool { return o.Key == e.Key && o.After == e.After }) {
 			continue
 		}
 		for _, l := range r.leaks {
-			if hasPlace(l.effects, place{observerHost, a.modules[0]}) {
-				l.addEffects([]effect{e})
-				r.stuck[e.key] = r.stuck[e.key] || e.observer == observerHost
+			if trace.HasPlace(l.effects, trace.Place{Observer: trace.Host, Key: a.modules[0]}) {
+				l.addEffects([]trace.Effect{e})
+				r.stuck[e.Key] = r.stuck[e.Key] || e.Observer == trace.Host
 				return true
 			}
 		}

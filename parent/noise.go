@@ -5,6 +5,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // noise is what is known of other programs writing sysctls meanwhile.
@@ -51,18 +52,18 @@ func (r *run) quiet() bool {
 }
 
 // idleMoves looks at the host while nothing is written and lists, by place, how it moved.
-func (r *run) idleMoves() (map[place][]effect, error) {
+func (r *run) idleMoves() (map[trace.Place][]trace.Effect, error) {
 	before, err := r.hostOff()
-	moves := map[place][]effect{}
+	moves := map[trace.Place][]trace.Effect{}
 	for range quietLooks {
 		if err != nil {
 			return nil, err
 		}
 		time.Sleep(quietWindow)
-		var now []effect
+		var now []trace.Effect
 		now, err = r.hostOff()
 		for _, e := range movedBetween(before, now) {
-			moves[e.place] = append(moves[e.place], e)
+			moves[e.Place] = append(moves[e.Place], e)
 		}
 		before = now
 	}
@@ -70,25 +71,25 @@ func (r *run) idleMoves() (map[place][]effect, error) {
 }
 
 // movedBetween is the places whose states differ between two sweeps.
-func movedBetween(a, b []effect) []effect {
-	was := map[place]sysctl.State{}
+func movedBetween(a, b []trace.Effect) []trace.Effect {
+	was := map[trace.Place]sysctl.State{}
 	for _, e := range a {
-		was[e.place] = e.after
+		was[e.Place] = e.After
 	}
-	var moved []effect
+	var moved []trace.Effect
 	for _, e := range b {
-		st, ok := was[e.place]
+		st, ok := was[e.Place]
 		if !ok {
-			st = e.before
+			st = e.Before
 		}
-		if st != e.after {
-			moved = append(moved, effect{e.place, st, e.after})
+		if st != e.After {
+			moved = append(moved, trace.Effect{Place: e.Place, Before: st, After: e.After})
 		}
-		delete(was, e.place)
+		delete(was, e.Place)
 	}
 	for _, e := range a {
-		if _, gone := was[e.place]; gone {
-			moved = append(moved, effect{e.place, e.after, e.before})
+		if _, gone := was[e.Place]; gone {
+			moved = append(moved, trace.Effect{Place: e.Place, Before: e.After, After: e.Before})
 		}
 	}
 	return moved

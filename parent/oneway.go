@@ -6,40 +6,41 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // giveUp takes note of a host key that is not put back. Sweeps expect the new
 // state from now on. Where the host refused its old value, that is a one-way
 // leak; but others may have changed it, or it is no key that can be written.
-func (r *run) giveUp(e effect, suspects []write) {
-	r.host.Expect(e.key, e.after)
+func (r *run) giveUp(e trace.Effect, suspects []trace.Write) {
+	r.host.Expect(e.Key, e.After)
 	switch {
-	case r.restless[e.place]:
+	case r.restless[e.Place]:
 		return
-	case observe.IsModule(e.key):
+	case observe.IsModule(e.Key):
 		r.giveUpModule(e, suspects)
 		return
-	case !e.key.Network() && !r.confirmedAt(e.place):
+	case !e.Key.Network() && !r.confirmedAt(e.Place):
 		return // it was not written, so only a replay can tell
-	case !r.atFirst(e.key).Writable() || !e.before.OK() || e.after == sysctl.Absent:
+	case !r.atFirst(e.Key).Writable() || !e.Before.OK() || e.After == sysctl.Absent:
 		return // perhaps a replay shows it again
-	case !r.confirmedAt(e.place) && !r.quiet():
+	case !r.confirmedAt(e.Place) && !r.quiet():
 		r.unexplained(e, "other programs are writing sysctls, and no replay can tell whether it was one of them")
 		return
 	}
 	switch {
-	case slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.place == e.place }):
+	case slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.Place == e.Place }):
 		r.unexplained(e, "")
 		return
-	case r.restless[e.place]:
+	case r.restless[e.Place]:
 		return // that is what watching for quiet has shown
-	case !r.refused[e.key]:
+	case !r.refused[e.Key]:
 		r.unexplained(e, "it took its old value back, and changed again with nothing written")
 		r.seemsRestless(e)
 		return
 	}
-	delete(r.forced, e.key)
-	r.stuck[e.key] = true
+	delete(r.forced, e.Key)
+	r.stuck[e.Key] = true
 	r.oneWay(e, suspects)
 }
 
@@ -55,21 +56,21 @@ func (r *run) atFirst(k sysctl.Key) sysctl.Entry {
 // oneWay records a leak that cannot be replayed, because its effect cannot be
 // undone. The write during which the host's key of the same name took on the
 // value written is its cause. Whatever else may have to do with it is a candidate.
-func (r *run) oneWay(e effect, suspects []write) {
+func (r *run) oneWay(e trace.Effect, suspects []trace.Write) {
 	for _, l := range r.leaks {
-		if l.status == statusOneWay && slices.ContainsFunc(l.effects, func(o effect) bool { return o.key == e.key }) {
-			l.addEffects([]effect{e})
+		if l.status == statusOneWay && slices.ContainsFunc(l.effects, func(o trace.Effect) bool { return o.Key == e.Key }) {
+			l.addEffects([]trace.Effect{e})
 			return
 		}
 	}
-	if e.before == sysctl.Absent || e.after == sysctl.Absent {
+	if e.Before == sysctl.Absent || e.After == sysctl.Absent {
 		r.unexplained(e, "a key that comes or goes has no value to put back, so no replay can tell")
 		return
 	}
-	l := &leak{effects: []effect{e}, status: statusOneWay}
+	l := &leak{effects: []trace.Effect{e}, status: statusOneWay}
 	for _, w := range suspects {
-		if e.observer == observerHost && w.key == e.key && w.moved && w.after == e.after {
-			l.cause = []write{w}
+		if e.Observer == trace.Host && w.Key == e.Key && w.Moved && w.After == e.After {
+			l.cause = []trace.Write{w}
 		}
 	}
 	r.recordOneWay(l, suspects, "the host's key changed")
@@ -77,12 +78,12 @@ func (r *run) oneWay(e effect, suspects []write) {
 
 // recordOneWay adds what may have to do with a leak that cannot be replayed;
 // seen is what was seen to happen with its cause.
-func (r *run) recordOneWay(l *leak, suspects []write, seen string) {
+func (r *run) recordOneWay(l *leak, suspects []trace.Write, seen string) {
 	causes := map[sysctl.Key]bool{}
 	for _, w := range l.cause {
-		causes[w.key] = true
+		causes[w.Key] = true
 	}
-	l.candidates = without(r.suspected(suspects), causes)
+	l.candidates = trace.Without(r.suspected(suspects), causes)
 	switch {
 	case l.cause == nil:
 		l.why = "it cannot be put back, so it cannot be replayed: one of the candidates did it, or several together"
@@ -96,19 +97,19 @@ func (r *run) recordOneWay(l *leak, suspects []write, seen string) {
 
 // suspected is every write that may have to do with what has just been found
 // changed: all since the host was last known to be at rest, and what undoing wrote.
-func (r *run) suspected(suspects []write) []write {
+func (r *run) suspected(suspects []trace.Write) []trace.Write {
 	all := slices.Concat(suspects, r.undone)
 	for _, w := range r.writings {
 		all = append(all, w.writes[w.atRest:]...)
 	}
 	type assignment struct {
-		by    Writer
+		by    trace.Writer
 		key   sysctl.Key
 		value string
 	}
 	seen := map[assignment]bool{}
-	return slices.DeleteFunc(all, func(w write) bool {
-		a := assignment{w.by, w.key, w.value}
+	return slices.DeleteFunc(all, func(w trace.Write) bool {
+		a := assignment{w.By, w.Key, w.Value}
 		twice := seen[a]
 		seen[a] = true
 		return twice
@@ -116,12 +117,12 @@ func (r *run) suspected(suspects []write) []write {
 }
 
 // candidateKeys is the keys that may be the cause of a leak whose cause is not known.
-func (r *run) candidateKeys(by Writer) map[sysctl.Key]bool {
+func (r *run) candidateKeys(by trace.Writer) map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, l := range r.leaks {
 		for _, w := range l.candidates {
-			if w.by == by {
-				keys[w.key] = true
+			if w.By == by {
+				keys[w.Key] = true
 			}
 		}
 	}

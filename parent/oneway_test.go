@@ -8,6 +8,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // The write with whose value the host's key moved is the cause of a latch. A
@@ -15,34 +16,34 @@ import (
 func TestOneWay(t *testing.T) {
 	const latch = sysctl.Key("net/netfilter/nf_hooks_lwtunnel")
 	zero, one := sysctl.State{Value: "0"}, sysctl.State{Value: "1"}
-	e := effect{place{observerHost, latch}, zero, one}
-	mover := write{by: WriterRoot, key: latch, value: "1", before: zero, after: one, moved: true}
-	innocent := write{by: WriterRoot, key: latch, value: "1", before: zero, after: one}
-	other := write{by: WriterRoot, key: "net/core/somaxconn", value: "1", before: zero, after: one}
+	e := trace.Effect{Place: trace.Place{Observer: trace.Host, Key: latch}, Before: zero, After: one}
+	mover := trace.Write{By: trace.WriterRoot, Key: latch, Value: "1", Before: zero, After: one, Moved: true}
+	innocent := trace.Write{By: trace.WriterRoot, Key: latch, Value: "1", Before: zero, After: one}
+	other := trace.Write{By: trace.WriterRoot, Key: "net/core/somaxconn", Value: "1", Before: zero, After: one}
 	for _, tc := range []struct {
 		name              string
-		batch             []write
+		batch             []trace.Write
 		cause, candidates int
 	}{
-		{"alone", []write{mover}, 1, 0},
-		{"among others", []write{other, mover}, 1, 1},
-		{"moved by another", []write{other, innocent}, 0, 2},
-		{"not written", []write{other}, 0, 1},
+		{"alone", []trace.Write{mover}, 1, 0},
+		{"among others", []trace.Write{other, mover}, 1, 1},
+		{"moved by another", []trace.Write{other, innocent}, 0, 2},
+		{"not written", []trace.Write{other}, 0, 1},
 	} {
-		r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: WriterRoot}}
+		r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}
 		r.oneWay(e, tc.batch)
 		l := r.leaks[0]
 		if len(r.leaks) != 1 || l.status != statusOneWay || len(l.cause) != tc.cause || len(l.candidates) != tc.candidates {
 			t.Errorf("%s: %d leaks, cause %v, candidates %v", tc.name, len(r.leaks), l.cause, l.candidates)
 		}
-		if r.causeKeys(WriterRoot)[latch] != (tc.cause == 1) || r.candidateKeys(WriterRoot)[other.key] != (tc.candidates > 0) {
-			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.causeKeys(WriterRoot), r.candidateKeys(WriterRoot))
+		if r.causeKeys(trace.WriterRoot)[latch] != (tc.cause == 1) || r.candidateKeys(trace.WriterRoot)[other.Key] != (tc.candidates > 0) {
+			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.causeKeys(trace.WriterRoot), r.candidateKeys(trace.WriterRoot))
 		}
 	}
-	r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: WriterRoot}}
+	r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}
 	user := other
-	user.by = WriterUserNS
-	r.oneWay(e, []write{other, user, user})
+	user.By = trace.WriterUserNS
+	r.oneWay(e, []trace.Write{other, user, user})
 	var by []string
 	for _, c := range r.reportLeak(r.leaks[0]).Evidence.Candidates {
 		by = append(by, c.Writer)

@@ -8,6 +8,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // Options says how to run. The zero value of a number means its default.
@@ -26,7 +27,7 @@ type Options struct {
 	Lenient bool
 	// Writers says who writes, one after another (default root). What one of them
 	// latches the next cannot show: an ordinary user had better come first.
-	Writers []Writer
+	Writers []trace.Writer
 	// Latches is further keys that are written first, and by writers of their own,
 	// like those that are known to be one-way.
 	Latches []sysctl.Key
@@ -112,7 +113,7 @@ func (o Options) withDefaults() Options {
 		o.MaxReplays = DefaultMaxReplays
 	}
 	if len(o.Writers) == 0 {
-		o.Writers = []Writer{WriterRoot}
+		o.Writers = []trace.Writer{trace.WriterRoot}
 	}
 	return o
 }

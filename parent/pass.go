@@ -6,12 +6,14 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // pass writes the whole plan once, in one order, in one writer. What is announced of the
 // next one, its guard can keep while this one is closed.
-func (r *run) pass(ctx context.Context, phase Phase, w *client, o order, next func() error) error {
+func (r *run) pass(ctx context.Context, phase Phase, w *client.Client, o order, next func() error) error {
 	p := r.newPass(phase)
 	if err := p.latches(ctx, o.latches); err != nil {
 		return err
@@ -37,7 +39,7 @@ func (r *run) newState() *passState {
 }
 
 // perturbAll has batches written, and looks after each.
-func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) error {
+func (p *passState) perturbAll(ctx context.Context, w *client.Client, batches [][]int) error {
 	for i, batch := range batches {
 		if err := stopped(ctx); err != nil {
 			return err
@@ -61,8 +63,8 @@ func (p *passState) perturbAll(ctx context.Context, w *client, batches [][]int) 
 func (p *passState) disrupts(batch []int) bool { return p.plan[batch[0]].disruptive }
 
 // close ends the writer and attributes what shows only then.
-func (p *passState) close(ctx context.Context, w *client) error {
-	if err := w.quit(); err != nil {
+func (p *passState) close(ctx context.Context, w *client.Client) error {
+	if err := w.Quit(); err != nil {
 		return err
 	}
 	if p.o.Thorough {
@@ -141,19 +143,19 @@ func (p *passState) latch(ctx context.Context, index int) error {
 		}
 	}
 	back := p.having(devices)
-	w, err := p.start(ctx, p.writer.role())
+	w, err := p.start(ctx, client.RoleOf(p.writer))
 	back()
 	if err != nil {
 		return err
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	if err := p.batch(ctx, w, []int{index}); err != nil {
 		return err
 	}
 	p.run.batches++
 	ws := p.history
 	p.history, p.before = nil, len(p.writes) // that was another writer's
-	if err := w.quit(); err != nil || !slices.ContainsFunc(ws, write.perturbed) {
+	if err := w.Quit(); err != nil || !slices.ContainsFunc(ws, trace.Write.Perturbed) {
 		return err
 	}
 	if err := p.pause(p.o.Settle); err != nil {
@@ -169,19 +171,19 @@ func (p *passState) latch(ctx context.Context, index int) error {
 // passState is what attribution needs to know of one pass.
 type passState struct {
 	*run
-	history []write
+	history []trace.Write
 	// before is how many of the writer's writes had been made when that began.
 	before int
 	// late is the effects that their batch alone does not reproduce.
 	late []lateEffect
 	// early is what later namespaces would have shown during the pass.
-	early []effect
+	early []trace.Effect
 	// lone tells that the batch is one of a row of single keys.
 	lone bool
 	// row is what was written since new keys were last looked for.
-	row []write
+	row []trace.Write
 	// open is the effects that are being attributed.
-	open []effect
+	open []trace.Effect
 	// proven is the keys that a replay has shown to be isolated.
 	proven map[sysctl.Key]bool
 }
@@ -189,12 +191,12 @@ type passState struct {
 // lateEffect is an effect with the history when it was seen.
 type lateEffect struct {
 	stray
-	history []write
+	history []trace.Write
 	done    bool // its causes have been looked for
 }
 
 // batch has one batch written, sweeps, and attributes what changed.
-func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
+func (p *passState) batch(ctx context.Context, w *client.Client, batch []int) error {
 	items := make([]protocol.Item, len(batch))
 	for i, index := range batch {
 		items[i] = p.item(p.plan[index], p.phase)
@@ -208,11 +210,11 @@ func (p *passState) batch(ctx context.Context, w *client, batch []int) error {
 }
 
 // look sweeps after a batch, and attributes what changed.
-func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
+func (p *passState) look(ctx context.Context, ws []trace.Write, seen []trace.Effect) error {
 	p.brief = p.lone
 	effects, err := p.sweepAll(p.sibling)
 	if p.brief = false; err == nil && p.lone && len(effects) > 0 {
-		var all []effect
+		var all []trace.Effect
 		all, err = p.sweepAll(p.sibling) // all that there is
 		effects = withSeen(all, effects) // what was seen may be gone by now
 	}
@@ -220,7 +222,7 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 		return err
 	}
 	if p.row = append(p.row, ws...); !p.lone || len(effects) > 0 {
-		if slices.ContainsFunc(effects, func(e effect) bool { return e.before == sysctl.Absent }) {
+		if slices.ContainsFunc(effects, func(e trace.Effect) bool { return e.Before == sysctl.Absent }) {
 			ws = p.row // any of them may have made it appear
 		}
 		p.row = nil
@@ -229,7 +231,7 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 		return nil
 	}
 	for _, e := range effects {
-		p.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("effect")
+		p.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Msg("effect")
 	}
 	p.progress(0, 0, "attributing "+report.Plural(len(effects), "effect"))
 	p.open = effects
@@ -241,12 +243,12 @@ func (p *passState) look(ctx context.Context, ws []write, seen []effect) error {
 }
 
 // record keeps a batch's writes and, of the first pass, the values that took effect.
-func (p *passState) record(ws []write, batch []int) {
+func (p *passState) record(ws []trace.Write, batch []int) {
 	for i, w := range ws {
-		ws[i].observed, ws[i].batch = p.observed(w.key), p.batches
-		if p.secrets.keys[w.key] {
-			p.secrets.value(w.value)
-			p.secrets.value(w.after.Value)
+		ws[i].Observed, ws[i].Batch = p.observed(w.Key), p.batches
+		if p.secrets.keys[w.Key] {
+			p.secrets.value(w.Value)
+			p.secrets.value(w.After.Value)
 		}
 	}
 	p.history = append(p.history, ws...)
@@ -259,8 +261,8 @@ func (p *passState) record(ws []write, batch []int) {
 		byKey[p.plan[index].entry.Key] = index
 	}
 	for _, w := range ws {
-		if index, ok := byKey[w.key]; ok && w.perturbed() {
-			p.plan[index].effective = w.value
+		if index, ok := byKey[w.Key]; ok && w.Perturbed() {
+			p.plan[index].effective = w.Value
 		}
 	}
 }
@@ -268,19 +270,19 @@ func (p *passState) record(ws []write, batch []int) {
 // notable leaves out what restless keys and other programs do by themselves:
 // such a key is only worth a look if it took on a value that was written to it
 // in this batch. What others changed is taken note of, and expected from now on.
-func (r *run) notable(effects []effect, ws []write) []effect {
-	return slices.DeleteFunc(effects, func(e effect) bool {
-		others := r.noise.loud && e.observer == observerHost && !r.confirmedAt(e.place)
-		if !others && !r.restless[e.place] {
+func (r *run) notable(effects []trace.Effect, ws []trace.Write) []trace.Effect {
+	return slices.DeleteFunc(effects, func(e trace.Effect) bool {
+		others := r.noise.loud && e.Observer == trace.Host && !r.confirmedAt(e.Place)
+		if !others && !r.restless[e.Place] {
 			return false
 		}
-		if slices.ContainsFunc(ws, func(w write) bool {
-			return w.key == e.key && w.after == e.after && w.perturbed() || slices.Contains(w.loaded, e.key)
+		if slices.ContainsFunc(ws, func(w trace.Write) bool {
+			return w.Key == e.Key && w.After == e.After && w.Perturbed() || slices.Contains(w.Loaded, e.Key)
 		}) {
 			return false
 		}
-		if others && r.host.Expected(e.key) != e.after { // not yet taken note of
-			r.host.Expect(e.key, e.after)
+		if others && r.host.Expected(e.Key) != e.After { // not yet taken note of
+			r.host.Expect(e.Key, e.After)
 			r.unexplained(e, "other programs are writing sysctls, and it is not a value that had just been written to this key")
 		}
 		return true

@@ -8,6 +8,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -140,7 +141,7 @@ func (r *run) item(p planned, pass Phase) protocol.Item {
 		it.Candidates = append(it.Candidates, protocol.Bytes(c))
 	}
 	for _, o := range r.observed(p.entry.Key) {
-		if v := protocol.Bytes(o.state.Value); !slices.Contains(it.Avoid, v) {
+		if v := protocol.Bytes(o.State.Value); !slices.Contains(it.Avoid, v) {
 			it.Avoid = append(it.Avoid, v)
 		}
 	}
@@ -148,13 +149,13 @@ func (r *run) item(p planned, pass Phase) protocol.Item {
 }
 
 // observed is what the observers read of a key now, where they can.
-func (r *run) observed(k sysctl.Key) []observed {
-	var out []observed
+func (r *run) observed(k sysctl.Key) []trace.Observed {
+	var out []trace.Observed
 	if st := r.host.Expected(k); st.OK() {
-		out = append(out, observed{observerHost, st})
+		out = append(out, trace.Observed{Observer: trace.Host, State: st})
 	}
 	if st := stateIn(r.siblingBase, k); st.OK() {
-		out = append(out, observed{observerSibling, st})
+		out = append(out, trace.Observed{Observer: trace.Sibling, State: st})
 	}
 	return out
 }

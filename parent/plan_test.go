@@ -10,6 +10,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // planOf is a run with n keys planned; of each ten, one is skipped and two disrupt.
@@ -91,24 +92,24 @@ func TestOrderFollowsTheSeed(t *testing.T) {
 }
 
 func TestMovedBetween(t *testing.T) {
-	at := func(key, value string) effect {
-		return effect{place{observerHost, sysctl.Key(key)}, sysctl.State{Value: "0"}, sysctl.State{Value: value}}
+	at := func(key, value string) trace.Effect {
+		return trace.Effect{Place: trace.Place{Observer: trace.Host, Key: sysctl.Key(key)}, Before: sysctl.State{Value: "0"}, After: sysctl.State{Value: value}}
 	}
 	for _, tt := range []struct {
 		name string
-		a, b []effect
+		a, b []trace.Effect
 		want []string
 	}{
 		{"nothing", nil, nil, nil},
-		{"still off", []effect{at("a", "1")}, []effect{at("a", "1")}, nil},
-		{"moved on", []effect{at("a", "1"), at("b", "1")}, []effect{at("a", "2"), at("b", "1")}, []string{"a"}},
-		{"new", nil, []effect{at("a", "1")}, []string{"a"}},
-		{"came back", []effect{at("a", "1")}, nil, []string{"a"}},
-		{"all kinds", []effect{at("a", "1"), at("b", "1"), at("c", "1")}, []effect{at("b", "2"), at("c", "1"), at("d", "1")}, []string{"a", "b", "d"}},
+		{"still off", []trace.Effect{at("a", "1")}, []trace.Effect{at("a", "1")}, nil},
+		{"moved on", []trace.Effect{at("a", "1"), at("b", "1")}, []trace.Effect{at("a", "2"), at("b", "1")}, []string{"a"}},
+		{"new", nil, []trace.Effect{at("a", "1")}, []string{"a"}},
+		{"came back", []trace.Effect{at("a", "1")}, nil, []string{"a"}},
+		{"all kinds", []trace.Effect{at("a", "1"), at("b", "1"), at("c", "1")}, []trace.Effect{at("b", "2"), at("c", "1"), at("d", "1")}, []string{"a", "b", "d"}},
 	} {
 		var got []string
 		for _, p := range movedBetween(tt.a, tt.b) {
-			got = append(got, string(p.key))
+			got = append(got, string(p.Key))
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, tt.want) {
@@ -116,8 +117,8 @@ func TestMovedBetween(t *testing.T) {
 		}
 	}
 	host, sibling := at("a", "1"), at("a", "1")
-	sibling.observer = observerSibling
-	if got := movedBetween([]effect{host}, []effect{sibling}); len(got) != 2 {
+	sibling.Observer = trace.Sibling
+	if got := movedBetween([]trace.Effect{host}, []trace.Effect{sibling}); len(got) != 2 {
 		t.Errorf("two observers are taken for one: %v", got)
 	}
 }

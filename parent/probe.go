@@ -7,6 +7,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // Assignment is a value for a key.
@@ -19,14 +21,14 @@ type Assignment struct {
 // changed: on the host, in a sibling, or in a namespace made afterwards. Keys
 // that move by themselves are left out. It is one round of the proof of a leak
 // that cannot be undone, so nothing is put back: the machine is to be thrown away.
-func Probe(ctx context.Context, m Machine, o Options, writes []Assignment) ([]report.Effect, error) {
+func Probe(ctx context.Context, m netns.Machine, o Options, writes []Assignment) ([]report.Effect, error) {
 	r := newRun(m, o)
 	defer func() {
 		if r.host != nil {
 			_ = r.host.Close()
 		}
 		if r.sibling != nil {
-			r.sibling.abandon()
+			r.sibling.Abandon()
 		}
 	}()
 	r.switchTo(r.o.Writers[0])
@@ -34,11 +36,11 @@ func Probe(ctx context.Context, m Machine, o Options, writes []Assignment) ([]re
 	if err != nil {
 		return nil, fmt.Errorf("survey: %w", err)
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	r.enter(PhaseForward, "")
-	planned := make([]write, len(writes))
+	planned := make([]trace.Write, len(writes))
 	for i, a := range writes {
-		planned[i] = write{key: a.Key, value: a.Value}
+		planned[i] = trace.Write{Key: a.Key, Value: a.Value}
 	}
 	_, seen, err := r.replay(ctx, w, planned)
 	if err != nil {
@@ -50,7 +52,7 @@ func Probe(ctx context.Context, m Machine, o Options, writes []Assignment) ([]re
 		return nil, err
 	}
 	effects = r.steady(withSeen(effects, seen))
-	if err := w.quit(); err != nil {
+	if err := w.Quit(); err != nil {
 		return nil, err
 	}
 	later, err := r.laterEffects(ctx, r.controlBase)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // PutBack puts a host back by a journal, with what a run has for that. To it each
@@ -40,7 +42,7 @@ type PutBack struct {
 // NewPutBack compares the machine's host with how a journal says it was found. Of
 // the options those count that say how children are started, and Settle, which is the
 // run's where it is not given. Close ends it.
-func NewPutBack(m Machine, j *journal.Journal, o Options) (*PutBack, error) {
+func NewPutBack(m netns.Machine, j *journal.Journal, o Options) (*PutBack, error) {
 	o.Settle = cmp.Or(o.Settle, j.Header.Settle())
 	p := &PutBack{run: newRun(m, o), known: j, leak: &leak{status: statusConfirmed}, valuesOnly: true}
 	p.switchTo(p.o.Writers[0])
@@ -49,7 +51,7 @@ func NewPutBack(m Machine, j *journal.Journal, o Options) (*PutBack, error) {
 	p.noise = noise{measured: true, loud: true}
 	for _, e := range j.Host {
 		if j.Restless(e.Key) {
-			p.restless[place{observerHost, e.Key}] = true
+			p.restless[trace.Place{Observer: trace.Host, Key: e.Key}] = true
 		}
 	}
 	// What others had set before a write of ours came is what goes back.
@@ -70,8 +72,8 @@ func (p *PutBack) Close() { _ = p.host.Close() }
 
 // ours takes a change for ours, whatever the journal says.
 func (p *PutBack) ours(k sysctl.Key) {
-	if at := (place{observerHost, k}); !hasPlace(p.leak.effects, at) {
-		p.leak.effects = append(p.leak.effects, effect{place: at})
+	if at := (trace.Place{Observer: trace.Host, Key: k}); !trace.HasPlace(p.leak.effects, at) {
+		p.leak.effects = append(p.leak.effects, trace.Effect{Place: at})
 	}
 }
 
@@ -87,7 +89,7 @@ func (p *PutBack) look() error {
 		p.ours(c.Key)
 	}
 	for _, c := range changes {
-		switch at := (place{observerHost, c.Key}); {
+		switch at := (trace.Place{Observer: trace.Host, Key: c.Key}); {
 		case p.confirmedAt(at):
 			p.Off = append(p.Off, c)
 		case p.restless[at]:
@@ -108,7 +110,7 @@ func (p *PutBack) look() error {
 func (p *PutBack) overwritten(changes []sysctl.Change) (open, unsure []sysctl.Change) {
 	for _, c := range p.known.Overwritten() {
 		c.Before = p.host.Expected(c.Key)
-		at := place{observerHost, c.Key}
+		at := trace.Place{Observer: trace.Host, Key: c.Key}
 		if hasKey(changes, c.Key) || c.After == c.Before || p.confirmedAt(at) || p.restless[at] {
 			continue
 		}
@@ -171,7 +173,7 @@ func (p *PutBack) atOnce(ctx context.Context, throughWriter bool) error {
 		if len(was) == 0 {
 			break
 		}
-		off := effectsOf(observerHost, was)
+		off := trace.EffectsOf(trace.Host, was)
 		if throughWriter {
 			_, err := p.undo(ctx, originalsOf(off, nil))
 			failed = cmp.Or(err, failed)

@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // A question about no key is refused, with what kind of nothing it is about.
@@ -28,7 +29,7 @@ func TestQuestion(t *testing.T) {
 		return s
 	}
 	const shared, hidden, hostOnly = "net/core/somaxconn", "net/core/xfrm_acq_expires", "net/core/netdev_max_backlog"
-	both := []Writer{WriterUserNS, WriterRoot}
+	both := []trace.Writer{trace.WriterUserNS, trace.WriterRoot}
 	for _, tt := range []struct {
 		name string
 		o    Options
@@ -55,7 +56,7 @@ func TestQuestion(t *testing.T) {
 		fake := newFake(map[sysctl.Key]handler{shared: {}, hidden: {}, hostOnly: {}})
 		r := newRun(fake, tt.o)
 		r.log = zerolog.Nop()
-		r.switchTo(WriterUserNS)
+		r.switchTo(trace.WriterUserNS)
 		r.writerBase = snapshot(shared)
 		r.siblingBase = snapshot(shared, hidden).Map()
 		var err error

@@ -8,6 +8,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/bisect"
 	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // reads looks for leaks by reading alone. It comes before any survey, because
@@ -15,10 +17,10 @@ import (
 // can be watched. What is found moves the host until the run's end: restless.
 func (r *run) reads(ctx context.Context) error {
 	r.enter(PhaseReads, "")
-	var all []write
+	var all []trace.Write
 	for _, e := range r.host.Baseline() {
 		if e.Key.Network() && e.Readable() && r.included(e.Key) {
-			all = append(all, write{key: e.Key, via: viaRead})
+			all = append(all, trace.Write{Key: e.Key, Via: trace.ViaRead})
 		}
 	}
 	for range idleSweeps { // what the host and new namespaces do by themselves
@@ -27,8 +29,8 @@ func (r *run) reads(ctx context.Context) error {
 			return err
 		}
 		for _, e := range off {
-			r.restless[e.place] = true
-			r.host.Expect(e.key, e.after)
+			r.restless[e.Place] = true
+			r.host.Expect(e.Key, e.After)
 		}
 	}
 	off, err := r.readTrial(ctx, all)
@@ -36,7 +38,7 @@ func (r *run) reads(ctx context.Context) error {
 		var l *leak
 		if l, err = r.causeOfRead(ctx, off[i], all); l != nil {
 			r.add(l)
-			r.restless[off[i].place] = true
+			r.restless[off[i].Place] = true
 		}
 	}
 	r.returnForced()
@@ -49,10 +51,10 @@ const readBudget = 300
 
 // causeOfRead narrows down which of the keys it is whose reading has an effect,
 // and confirms that.
-func (r *run) causeOfRead(ctx context.Context, e effect, all []write) (*leak, error) {
-	shows := func(reads []write) (bool, error) {
+func (r *run) causeOfRead(ctx context.Context, e trace.Effect, all []trace.Write) (*leak, error) {
+	shows := func(reads []trace.Write) (bool, error) {
 		off, err := r.readTrial(ctx, reads)
-		return hasPlace(off, e.place), err
+		return trace.HasPlace(off, e.Place), err
 	}
 	if sham, err := shows(nil); err != nil || sham {
 		return nil, err
@@ -67,7 +69,7 @@ func (r *run) causeOfRead(ctx context.Context, e effect, all []write) (*leak, er
 		}
 		return nil, err
 	}
-	l := &leak{cause: cause, status: statusConfirmed, effects: []effect{e}}
+	l := &leak{cause: cause, status: statusConfirmed, effects: []trace.Effect{e}}
 	for _, real := range r.drawRounds(confirmRounds) {
 		reads := cause
 		if l.shams++; real {
@@ -85,23 +87,23 @@ func (r *run) causeOfRead(ctx context.Context, e effect, all []write) (*leak, er
 }
 
 // readTrial has a fresh child read keys, looks at the host and puts it back.
-func (r *run) readTrial(ctx context.Context, reads []write) ([]effect, error) {
+func (r *run) readTrial(ctx context.Context, reads []trace.Write) ([]trace.Effect, error) {
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
 	r.replays++
-	w, err := r.start(ctx, r.writer.role())
+	w, err := r.start(ctx, client.RoleOf(r.writer))
 	if err != nil {
 		return nil, err
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	if len(reads) > 0 {
 		if err := r.announceWrites(w, reads); err != nil {
 			return nil, err
 		}
 	}
 	for part := range slices.Chunk(reads, r.o.BatchSize) {
-		if _, err := w.replay(part); err != nil {
+		if _, err := w.Replay(part); err != nil {
 			return nil, err
 		}
 	}
@@ -109,23 +111,23 @@ func (r *run) readTrial(ctx context.Context, reads []write) ([]effect, error) {
 	for _, e := range off {
 		switch {
 		case len(reads) == 0: // it is somebody else's doing
-		case !e.key.Network():
-			r.host.Expect(e.key, e.after)
+		case !e.Key.Network():
+			r.host.Expect(e.Key, e.After)
 			r.note(e, "it changed while keys were only being read")
 		default:
 			r.restoreOnHost(e)
 		}
 	}
 	if len(reads) > 0 {
-		off = slices.DeleteFunc(off, func(e effect) bool { return !e.key.Network() })
+		off = slices.DeleteFunc(off, func(e trace.Effect) bool { return !e.Key.Network() })
 	}
-	return off, errors.Join(err, w.quit())
+	return off, errors.Join(err, w.Quit())
 }
 
 // movedByReads tells that reading was shown to move this: not by itself.
-func (r *run) movedByReads(p place) bool {
+func (r *run) movedByReads(p trace.Place) bool {
 	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && l.via() == report.ViaRead && hasPlace(l.effects, p)
+		return l.status == statusConfirmed && l.via() == report.ViaRead && trace.HasPlace(l.effects, p)
 	})
 }
 
@@ -136,7 +138,7 @@ func (r *run) undoReads() {
 			continue
 		}
 		for _, e := range l.effects {
-			if r.m.Host().Read(e.key) != e.before && !r.restoreOnHost(e) {
+			if r.m.Host().Read(e.Key) != e.Before && !r.restoreOnHost(e) {
 				r.lose(e, "the kernel does not take it back")
 			}
 		}

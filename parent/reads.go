@@ -6,11 +6,13 @@ import (
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // read is what a descriptor showed to us, and what there was to show.
 type read struct {
-	write          // what made the two differ
+	trace.Write    // what made the two differ
 	own, host, got sysctl.State
 }
 
@@ -23,7 +25,7 @@ const readRounds = 6
 
 // confirmReads proves reads of the wrong value in fresh writers, and records them.
 func (r *run) confirmReads(ctx context.Context, reads []read) error {
-	reads = slices.DeleteFunc(reads, func(x read) bool { return r.restless[place{observerHost, x.key}] })
+	reads = slices.DeleteFunc(reads, func(x read) bool { return r.restless[trace.Place{Observer: trace.Host, Key: x.Key}] })
 	for round := 0; round < readRounds && len(reads) > 0; round++ {
 		if err := stopped(ctx); err != nil {
 			return err
@@ -50,50 +52,52 @@ func (r *run) readAgain(ctx context.Context, reads []read) (still []read, err er
 	if err != nil {
 		return nil, err
 	}
-	defer w.abandon()
-	var ws []write
+	defer w.Abandon()
+	var ws []trace.Write
 	var keys []sysctl.Key
 	for _, x := range reads {
-		ws, keys = append(ws, x.write), append(keys, x.key)
+		ws, keys = append(ws, x.Write), append(keys, x.Key)
 	}
-	if _, err := w.replay(byPath(ws)); err != nil {
+	if _, err := w.Replay(trace.ByPath(ws)); err != nil {
 		return nil, err
 	}
-	all, err := w.pass(keys)
+	all, err := w.Pass(keys)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(all)
+	defer client.CloseAll(all)
 	for i, x := range reads {
-		if all[i].handle == nil {
+		if all[i].Handle == nil {
 			continue
 		}
-		x.own, x.host, x.got = all[i].own, r.host.Look(x.key), all[i].handle.Read()
+		x.own, x.host, x.got = all[i].Own, r.host.Look(x.Key), all[i].Handle.Read()
 		if x.own.OK() && x.callers() {
 			still = append(still, x)
 		}
 	}
-	return still, w.quit()
+	return still, w.Quit()
 }
 
 // addRead records a confirmed read, with the leak of writing to the same key
 // through a descriptor where there is one.
 func (r *run) addRead(x read) {
-	e := effect{place{observerHost, x.key}, x.own, x.got}
+	e := trace.Effect{Place: trace.Place{Observer: trace.Host, Key: x.Key}, Before: x.own, After: x.got}
 	for _, l := range r.leaks {
-		if len(l.cause) == 1 && l.cause[0].key == x.key && l.passed() {
+		if len(l.cause) == 1 && l.cause[0].Key == x.Key && l.passed() {
 			l.reads = append(l.reads, e)
 			return
 		}
 	}
-	w := byPath([]write{x.write})[0]
-	w.before, w.after = sysctl.State{}, x.own
+	w := trace.ByPath([]trace.Write{x.Write})[0]
+	w.Before, w.After = sysctl.State{}, x.own
 	r.add(&leak{
-		cause: []write{w}, reads: []effect{e}, status: statusConfirmed,
+		cause: []trace.Write{w}, reads: []trace.Effect{e}, status: statusConfirmed,
 		rounds: readRounds, matched: readRounds, shams: readRounds,
 		why: fmt.Sprintf("in each of %d fresh namespaces, the host read its own value through a descriptor that was opened there, and the opener did not", readRounds),
 	})
 }
 
 // passed tells that the leak shows through a descriptor.
-func (l *leak) passed() bool { return len(l.reads) > 0 || slices.ContainsFunc(l.cause, write.passed) }
+func (l *leak) passed() bool {
+	return len(l.reads) > 0 || slices.ContainsFunc(l.cause, trace.Write.Passed)
+}

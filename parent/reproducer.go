@@ -4,12 +4,13 @@ import (
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/report"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // reproducer is a shell line that shows the leak; empty where no cause is known,
 // or a shell cannot do it.
 func (r *run) reproducer(l *leak) string {
-	if slices.ContainsFunc(l.cause, func(w write) bool { return w.via == viaGone }) {
+	if slices.ContainsFunc(l.cause, func(w trace.Write) bool { return w.Via == trace.ViaGone }) {
 		return ""
 	}
 	shown := report.Leak{Cause: r.reportCauses(l.cause, l.writers), DelayMS: l.delayMS(), Via: l.via()}

@@ -11,22 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // hostOff is the host's steady keys that are not as expected.
-func (r *run) hostOff() ([]effect, error) {
+func (r *run) hostOff() ([]trace.Effect, error) {
 	changes, err := r.sweepHost()
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	return r.steady(effectsOf(observerHost, changes)), nil
+	return r.steady(trace.EffectsOf(trace.Host, changes)), nil
 }
 
 // reset puts the host back: through a writer where the leak itself can do
 // that, else on the host, where that is allowed, and else by giving the
 // suspects' keys their original values in a writer. It returns what is still
 // off. It works whether or not the run was told to stop.
-func (r *run) reset(ctx context.Context, suspects []write) ([]effect, error) {
+func (r *run) reset(ctx context.Context, suspects []trace.Write) ([]trace.Effect, error) {
 	off, err := r.hostOff()
 	if err != nil {
 		return nil, err
@@ -35,7 +37,7 @@ func (r *run) reset(ctx context.Context, suspects []write) ([]effect, error) {
 }
 
 // resetFrom is reset where it is known what is off.
-func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]effect, error) {
+func (r *run) resetFrom(ctx context.Context, off []trace.Effect, suspects []trace.Write) ([]trace.Effect, error) {
 	if off = r.notable(off, suspects); len(off) == 0 {
 		return nil, nil
 	}
@@ -73,16 +75,16 @@ func (r *run) resetFrom(ctx context.Context, off []effect, suspects []write) ([]
 // warnOfOthers tells of a value on the host that a leak explains, so that it is put
 // back, though the leak's cause has not been written, and nothing with this value:
 // it may have come late, or somebody else may have set it.
-func (r *run) warnOfOthers(e effect, suspects []write) {
-	if !r.confirmedAt(e.place) || r.leaked(e) || !e.after.OK() || !e.key.Network() || r.restless[e.place] {
+func (r *run) warnOfOthers(e trace.Effect, suspects []trace.Write) {
+	if !r.confirmedAt(e.Place) || r.leaked(e) || !e.After.OK() || !e.Key.Network() || r.restless[e.Place] {
 		return
 	}
 	for _, l := range r.leaks {
-		if hasPlace(l.effects, e.place) && len(writesOf(suspects, keysOf(l.cause))) > 0 {
+		if trace.HasPlace(l.effects, e.Place) && len(writesOf(suspects, trace.KeysOf(l.cause))) > 0 {
 			return
 		}
 	}
-	ours := func(w write) bool { return w.after == e.after || w.value == e.after.Value }
+	ours := func(w trace.Write) bool { return w.After == e.After || w.Value == e.After.Value }
 	for _, w := range r.writings {
 		if slices.ContainsFunc(w.writes, ours) {
 			return
@@ -91,11 +93,11 @@ func (r *run) warnOfOthers(e effect, suspects []write) {
 	if slices.ContainsFunc(slices.Concat(r.throughs, r.undone), ours) {
 		return
 	}
-	r.warn("the host's %s had a value that none of the writes is known to have: as a leak changes this key, it is put back, whoever has set it", e.key.Shown())
+	r.warn("the host's %s had a value that none of the writes is known to have: as a leak changes this key, it is put back, whoever has set it", e.Key.Shown())
 }
 
 // undoThroughWriter makes writes in a fresh writer and returns what is off then.
-func (r *run) undoThroughWriter(ctx context.Context, undo []write) ([]effect, error) {
+func (r *run) undoThroughWriter(ctx context.Context, undo []trace.Write) ([]trace.Effect, error) {
 	undo, err := r.undo(ctx, undo)
 	if err != nil {
 		return nil, fmt.Errorf("undo: %w", err)
@@ -107,18 +109,18 @@ func (r *run) undoThroughWriter(ctx context.Context, undo []write) ([]effect, er
 
 // undo makes writes in a fresh writer, but none to keys that the user left out,
 // and takes note of them: they may do what any write may do. It returns those made.
-func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
-	undo = slices.DeleteFunc(slices.Clone(undo), func(w write) bool { return !w.key.Network() || !r.included(w.key) })
+func (r *run) undo(ctx context.Context, undo []trace.Write) ([]trace.Write, error) {
+	undo = slices.DeleteFunc(slices.Clone(undo), func(w trace.Write) bool { return !w.Key.Network() || !r.included(w.Key) })
 	if len(undo) == 0 {
 		return nil, nil
 	}
 	for _, w := range undo {
-		if !slices.ContainsFunc(r.undone, func(o write) bool { return o.key == w.key && o.value == w.value && o.via == w.via }) {
+		if !slices.ContainsFunc(r.undone, func(o trace.Write) bool { return o.Key == w.Key && o.Value == w.Value && o.Via == w.Via }) {
 			r.undone = append(r.undone, w)
 		}
 	}
-	for _, group := range byWay(undo) {
-		if err := r.undoOneWay(context.WithoutCancel(ctx), group); err != nil && !(group[0].passed() && cannotPass(err)) {
+	for _, group := range trace.ByWay(undo) {
+		if err := r.undoOneWay(context.WithoutCancel(ctx), group); err != nil && !(group[0].Passed() && cannotPass(err)) {
 			return nil, err
 		}
 	}
@@ -126,58 +128,58 @@ func (r *run) undo(ctx context.Context, undo []write) ([]write, error) {
 }
 
 // undoOneWay makes writes that have one way, in a fresh writer.
-func (r *run) undoOneWay(ctx context.Context, undo []write) error {
+func (r *run) undoOneWay(ctx context.Context, undo []trace.Write) error {
 	back := r.having(onDevices(undo))
-	w, err := r.start(ctx, r.writer.role())
+	w, err := r.start(ctx, client.RoleOf(r.writer))
 	back()
 	if err != nil {
 		return err
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	if err := r.announceExact(w, undo, true); err != nil {
 		return err
 	}
-	if undo[0].passed() {
+	if undo[0].Passed() {
 		_, _, err = r.throughAnnounced(ctx, w, undo)
 	} else {
-		_, err = w.replay(undo)
+		_, err = w.Replay(undo)
 	}
 	if err != nil {
 		return err
 	}
-	return w.quit()
+	return w.Quit()
 }
 
 // undoOnHost writes the host's keys back where that is allowed. Restoring one
 // key may move others (conf/default moves devices): from global to default to
 // device keys, until nothing changes any more.
-func (r *run) undoOnHost(off []effect) ([]effect, error) {
+func (r *run) undoOnHost(off []trace.Effect) ([]trace.Effect, error) {
 	off, back, err := r.wholly(off)
 	defer back()
 	if err != nil {
 		return nil, err
 	}
 	ours := false // what is off is what our own restoring has moved
-	var known []place
-	var again []place // restored
+	var known []trace.Place
+	var again []trace.Place // restored
 	for range restoreRounds {
-		slices.SortStableFunc(off, func(a, b effect) int {
-			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(breadth(b.key), breadth(a.key)))
+		slices.SortStableFunc(off, func(a, b trace.Effect) int {
+			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(breadth(b.Key), breadth(a.Key)))
 		})
 		wrote := false
 		for _, e := range off {
-			moved := ours && !slices.Contains(known, e.place)
+			moved := ours && !slices.Contains(known, e.Place)
 			if moved {
 				r.movedByRestoring(e)
 			}
-			if ours && (moved || slices.Contains(again, e.place)) {
+			if ours && (moved || slices.Contains(again, e.Place)) {
 				r.followers[e]++
 			}
 			if r.restoreOnHost(e) {
 				wrote = true
-				again = append(again, e.place)
+				again = append(again, e.Place)
 			}
-			known = append(known, e.place)
+			known = append(known, e.Place)
 		}
 		ours = wrote
 		if err := r.guarding.failed; err != nil && !r.aborted {
@@ -195,19 +197,19 @@ func (r *run) undoOnHost(off []effect) ([]effect, error) {
 
 // originalsOf is the writes that give effects' keys their values back, those
 // written last first.
-func originalsOf(off []effect, suspects []write) []write {
+func originalsOf(off []trace.Effect, suspects []trace.Write) []trace.Write {
 	newest := map[sysctl.Key]int{}
 	for i, w := range suspects {
-		newest[w.key] = i + 1
+		newest[w.Key] = i + 1
 	}
 	off = slices.Clone(off)
-	slices.SortStableFunc(off, func(a, b effect) int { return cmp.Compare(newest[b.key], newest[a.key]) })
-	var undo []write
+	slices.SortStableFunc(off, func(a, b trace.Effect) int { return cmp.Compare(newest[b.Key], newest[a.Key]) })
+	var undo []trace.Write
 	for _, e := range off {
-		if e.before.OK() {
-			w := write{key: e.key, value: e.before.Value}
-			if i := newest[e.key]; i > 0 && suspects[i-1].via == viaDescriptor {
-				w.via = viaDescriptor // the way it came
+		if e.Before.OK() {
+			w := trace.Write{Key: e.Key, Value: e.Before.Value}
+			if i := newest[e.Key]; i > 0 && suspects[i-1].Via == trace.ViaDescriptor {
+				w.Via = trace.ViaDescriptor // the way it came
 			}
 			undo = append(undo, w)
 		}
@@ -217,17 +219,17 @@ func originalsOf(off []effect, suspects []write) []write {
 
 // originals is the writes that give the suspects' keys the values that a fresh
 // writer has, newest first.
-func (r *run) originals(suspects []write) []write {
+func (r *run) originals(suspects []trace.Write) []trace.Write {
 	base := r.writerBase.Map()
 	if len(base) == 0 { // it ended before it could be surveyed
 		base = r.writings[0].writerBase.Map()
 	}
-	keys := keysOf(suspects)
+	keys := trace.KeysOf(suspects)
 	slices.Reverse(keys)
-	var undo []write
+	var undo []trace.Write
 	for _, k := range keys {
 		if st := base[k].State; st.OK() {
-			undo = append(undo, write{key: k, value: st.Value})
+			undo = append(undo, trace.Write{Key: k, Value: st.Value})
 		}
 	}
 	return undo
@@ -249,17 +251,17 @@ func breadth(k sysctl.Key) int {
 
 // restoreOnHost writes a key's expected value on the host itself, where that
 // is allowed, and tells whether it wrote.
-func (r *run) restoreOnHost(e effect) bool {
-	if !e.before.OK() || !r.mayRestore(e) {
+func (r *run) restoreOnHost(e trace.Effect) bool {
+	if !e.Before.OK() || !r.mayRestore(e) {
 		return false
 	}
 	if r.announceOverwriting(e) != nil {
 		return false // the next announcement fails, too
 	}
-	err := r.m.Host().Write(e.key, e.before.Value)
-	r.denied[e.key] = r.atFirst(e.key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))
-	r.refused[e.key] = r.m.Host().Read(e.key) == e.after // a latch stays where it is
-	r.log.Debug().Str("key", e.key.Text()).AnErr("error", err).Msg("restored on the host")
+	err := r.m.Host().Write(e.Key, e.Before.Value)
+	r.denied[e.Key] = r.atFirst(e.Key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))
+	r.refused[e.Key] = r.m.Host().Read(e.Key) == e.After // a latch stays where it is
+	r.log.Debug().Str("key", e.Key.Text()).AnErr("error", err).Msg("restored on the host")
 	return err == nil
 }
 
@@ -267,28 +269,28 @@ func (r *run) restoreOnHost(e effect) bool {
 // explains the effect, or the machine is quiet and the key a network's. On a quiet machine the effect
 // is taken for ours until replays say otherwise; then the key gets the other's
 // value back (returnForced).
-func (r *run) mayRestore(e effect) bool {
-	if r.confirmedAt(e.place) {
+func (r *run) mayRestore(e trace.Effect) bool {
+	if r.confirmedAt(e.Place) {
 		return true
 	}
-	if !e.key.Network() || !r.quiet() || r.restless[e.place] {
+	if !e.Key.Network() || !r.quiet() || r.restless[e.Place] {
 		return false
 	}
-	r.forced[e.key] = append(r.forced[e.key], e)
+	r.forced[e.Key] = append(r.forced[e.Key], e)
 	return true
 }
 
 // confirmedAt tells whether a confirmed leak has this effect.
-func (r *run) confirmedAt(p place) bool {
+func (r *run) confirmedAt(p trace.Place) bool {
 	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && hasPlace(l.effects, p)
+		return l.status == statusConfirmed && trace.HasPlace(l.effects, p)
 	})
 }
 
 // confirmedHere tells the same of the writer that is at work.
-func (r *run) confirmedHere(p place) bool {
+func (r *run) confirmedHere(p trace.Place) bool {
 	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && hasPlace(l.effects, p)
+		return l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && trace.HasPlace(l.effects, p)
 	})
 }
 
@@ -298,10 +300,10 @@ func (r *run) returnForced() {
 	for _, k := range sortedKeys(r.forced) {
 		others := slices.DeleteFunc(r.forced[k], r.follows)
 		delete(r.forced, k)
-		if len(others) == 0 || r.exhausted || r.confirmedAt(place{observerHost, k}) || r.stuck[k] {
+		if len(others) == 0 || r.exhausted || r.confirmedAt(trace.Place{Observer: trace.Host, Key: k}) || r.stuck[k] {
 			continue
 		}
-		theirs, ours := others[len(others)-1].after, r.host.Expected(k)
+		theirs, ours := others[len(others)-1].After, r.host.Expected(k)
 		if !theirs.OK() || theirs == ours {
 			continue
 		}
@@ -313,13 +315,13 @@ func (r *run) returnForced() {
 			continue
 		}
 		r.host.Expect(k, r.m.Host().Read(k))
-		r.note(effect{place{observerHost, k}, ours, theirs}, "no replay of the writes before it reproduces it")
+		r.note(trace.Effect{Place: trace.Place{Observer: trace.Host, Key: k}, Before: ours, After: theirs}, "no replay of the writes before it reproduces it")
 	}
 }
 
 // follows tells that a host key has come to this state again and again when
 // others were restored: that is our doing, and nobody else's.
-func (r *run) follows(e effect) bool { return r.followers[e] > 1 }
+func (r *run) follows(e trace.Effect) bool { return r.followers[e] > 1 }
 
 // restoreRounds bounds how often the host's keys are restored one after another.
 const restoreRounds = 6

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // longWait is how long a key is watched, once after the writes and once without any,
@@ -17,24 +18,24 @@ const longWait = 10 * time.Second
 // seemsRestless is for a place that has moved with nothing written just before. It is left
 // alone from then on. Where its key was written earlier, that may have been a late effect:
 // lateOrRestless finds out.
-func (r *run) seemsRestless(e effect) {
-	r.restless[e.place] = true
-	r.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("restless key")
+func (r *run) seemsRestless(e trace.Effect) {
+	r.restless[e.Place] = true
+	r.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Msg("restless key")
 	r.doubt(e)
 }
 
 // doubt takes note of an effect that may have come late.
-func (r *run) doubt(e effect) {
-	if r.writing == nil || r.noise.loud || e.observer == observerLater || r.watchedLong[e.place] || !r.wrote(e.key) {
+func (r *run) doubt(e trace.Effect) {
+	if r.writing == nil || r.noise.loud || e.Observer == trace.Later || r.watchedLong[e.Place] || !r.wrote(e.Key) {
 		return
 	}
-	r.doubts[e.place] = e
+	r.doubts[e.Place] = e
 }
 
 // wrote tells that some writer has written the key.
 func (r *run) wrote(k sysctl.Key) bool {
 	return slices.ContainsFunc(r.writings, func(w *writing) bool {
-		return slices.ContainsFunc(w.writes, func(w write) bool { return w.key == k })
+		return slices.ContainsFunc(w.writes, func(w trace.Write) bool { return w.Key == k })
 	})
 }
 
@@ -51,10 +52,10 @@ func (p *passState) lateOrRestless(ctx context.Context) error {
 	if err := p.awaitAll(ctx); err != nil {
 		return err
 	}
-	var doubts []effect
+	var doubts []trace.Effect
 	for at, e := range p.doubts {
 		p.watchedLong[at] = true
-		if !p.confirmedHere(at) && !p.stuck[at.key] {
+		if !p.confirmedHere(at) && !p.stuck[at.Key] {
 			doubts = append(doubts, e)
 		}
 	}
@@ -62,33 +63,35 @@ func (p *passState) lateOrRestless(ctx context.Context) error {
 	if len(doubts) == 0 {
 		return nil
 	}
-	slices.SortFunc(doubts, func(a, b effect) int { return cmp.Or(cmp.Compare(a.observer, b.observer), cmp.Compare(a.key, b.key)) })
+	slices.SortFunc(doubts, func(a, b trace.Effect) int {
+		return cmp.Or(cmp.Compare(a.Observer, b.Observer), cmp.Compare(a.Key, b.Key))
+	})
 	p.progress(0, 0, fmt.Sprintf("watching %d keys for %v: do they move by themselves?", len(doubts), longWait))
 	p.open = doubts
-	defer p.having(p.devices || slices.ContainsFunc(doubts, func(e effect) bool { return onDevice(e.key) }))()
+	defer p.having(p.devices || slices.ContainsFunc(doubts, func(e trace.Effect) bool { return onDevice(e.Key) }))()
 	if err := p.calmDown(doubts); err != nil {
 		return err
 	}
 	sham, err := p.try(ctx, trial{settle: longWait, as: p.history})
 	if err == nil && !p.noise.loud {
 		for _, e := range sham.effects {
-			p.restless[e.place] = true
+			p.restless[e.Place] = true
 		}
-		_, err = p.explain(ctx, without(p.history, p.loneCauses()), how{settle: longWait, among: doubts})
+		_, err = p.explain(ctx, trace.Without(p.history, p.loneCauses()), how{settle: longWait, among: doubts})
 	}
 	if err = p.outOfBudget(err); err != nil {
 		return err
 	}
 	for _, e := range doubts {
 		switch {
-		case p.confirmedHere(e.place):
+		case p.confirmedHere(e.Place):
 			continue
 		case p.exhausted:
 			p.unattributed(e, "the budget of replays was used up before it could be attributed")
-		case !p.restless[e.place] && !p.noise.loud:
+		case !p.restless[e.Place] && !p.noise.loud:
 			p.note(e, fmt.Sprintf("it moved with nothing written just before, and when it was watched for %v neither moved by itself nor was a cause found", longWait))
 		}
-		p.restless[e.place] = true
+		p.restless[e.Place] = true
 	}
 	p.open = nil
 	p.returnForced()
@@ -109,7 +112,7 @@ func (p *passState) awaitAll(ctx context.Context) error {
 		return err
 	}
 	for _, e := range off {
-		p.addLate(stray{effect: e})
+		p.addLate(stray{Effect: e})
 	}
 	if err := p.deferred(ctx); err != nil {
 		return err
@@ -119,11 +122,11 @@ func (p *passState) awaitAll(ctx context.Context) error {
 
 // calmDown puts the host's keys back without writing in a child: what that does late would
 // be seen in the sham. A key that does not go back moves by itself, for all that is known.
-func (p *passState) calmDown(doubts []effect) error {
+func (p *passState) calmDown(doubts []trace.Effect) error {
 	for _, e := range doubts {
-		delete(p.restless, e.place)
-		if first := p.atFirst(e.key); e.observer == observerHost && first.Key != "" {
-			p.host.Expect(e.key, first.State)
+		delete(p.restless, e.Place)
+		if first := p.atFirst(e.Key); e.Observer == trace.Host && first.Key != "" {
+			p.host.Expect(e.Key, first.State)
 		}
 	}
 	off, err := p.hostOff()
@@ -134,8 +137,8 @@ func (p *passState) calmDown(doubts []effect) error {
 		return err
 	}
 	for _, e := range off {
-		p.host.Expect(e.key, e.after)
-		p.restless[e.place] = hasPlace(doubts, e.place)
+		p.host.Expect(e.Key, e.After)
+		p.restless[e.Place] = trace.HasPlace(doubts, e.Place)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // report puts together what the run found out.
@@ -48,7 +49,7 @@ func (r *run) report(reached Phase) *report.Report {
 
 func (r *run) reportLeak(l *leak) report.Leak {
 	out := report.Leak{
-		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, WriterUserNS) && !l.passed(), Via: l.via(), DelayMS: l.delayMS(),
+		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, trace.WriterUserNS) && !l.passed(), Via: l.via(), DelayMS: l.delayMS(),
 		Restored: true, Reproducer: r.reproducer(l),
 		Evidence: report.Evidence{
 			Status: map[status]report.Status{
@@ -60,10 +61,10 @@ func (r *run) reportLeak(l *leak) report.Leak {
 	var effects []sysctl.Key
 	for _, e := range l.effects {
 		out.Effects = append(out.Effects, r.reportEffect(e))
-		effects = append(effects, e.key)
-		what, name := observe.Place(e.key)
+		effects = append(effects, e.Key)
+		what, name := observe.Place(e.Key)
 		lost := func(n report.NotRestored) bool { return n.What == what && n.Key == name }
-		if e.observer == observerHost && (r.stuck[e.key] || slices.ContainsFunc(r.lost, lost)) {
+		if e.Observer == trace.Host && (r.stuck[e.Key] || slices.ContainsFunc(r.lost, lost)) {
 			out.Restored = false
 		}
 	}
@@ -71,46 +72,46 @@ func (r *run) reportLeak(l *leak) report.Leak {
 		read := r.reportEffect(e)
 		read.Kind = report.KindRead
 		out.Effects = append(out.Effects, read)
-		effects = append(effects, e.key)
+		effects = append(effects, e.Key)
 	}
-	out.Known = known.Match(keysOf(l.cause), effects)
+	out.Known = known.Match(trace.KeysOf(l.cause), effects)
 	return out
 }
 
 // reportCauses shows writes of a leak that was shown by writers.
-func (r *run) reportCauses(ws []write, by []Writer) []report.Cause {
+func (r *run) reportCauses(ws []trace.Write, by []trace.Writer) []report.Cause {
 	var out []report.Cause
 	for _, w := range ws {
-		if w.by == "" && len(by) > 0 {
-			w.by = by[0]
+		if w.By == "" && len(by) > 0 {
+			w.By = by[0]
 		}
-		out = append(out, report.Cause{Key: string(w.key), Attempt: r.reportAttempt(w), Writer: string(w.by)})
+		out = append(out, report.Cause{Key: string(w.Key), Attempt: r.reportAttempt(w), Writer: string(w.By)})
 	}
 	return out
 }
 
-func (r *run) reportAttempt(w write) report.Attempt {
-	if w.via == viaRead {
+func (r *run) reportAttempt(w trace.Write) report.Attempt {
+	if w.Via == trace.ViaRead {
 		return report.Attempt{}
 	}
-	v, after := r.shown(w.key, sysctl.State{Value: w.value}), r.shown(w.key, w.after)
+	v, after := r.shown(w.Key, sysctl.State{Value: w.Value}), r.shown(w.Key, w.After)
 	a := report.Attempt{Value: v.Text, ValueB64: v.B64, After: after.Text, AfterB64: after.B64}
-	if w.errno != 0 {
-		a.Errno = errnoName(w.errno)
+	if w.Errno != 0 {
+		a.Errno = errnoName(w.Errno)
 	}
 	return a
 }
 
-func (r *run) reportEffect(e effect) report.Effect {
-	out := report.Effect{Observer: e.observer, Kind: report.KindChanged}
-	out.What, out.Key = observe.Place(e.key)
+func (r *run) reportEffect(e trace.Effect) report.Effect {
+	out := report.Effect{Observer: e.Observer, Kind: report.KindChanged}
+	out.What, out.Key = observe.Place(e.Key)
 	switch {
-	case e.before == absent:
+	case e.Before == absent:
 		out.Kind = report.KindAppeared
-	case e.after == absent:
+	case e.After == absent:
 		out.Kind = report.KindDisappeared
 	}
-	out.Of(r.shown(e.key, e.before), r.shown(e.key, e.after))
+	out.Of(r.shown(e.Key, e.Before), r.shown(e.Key, e.After))
 	return out
 }
 

@@ -13,25 +13,27 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/protocol"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // run is one run: what is known so far, and the children that live as long.
 type run struct {
 	o     Options
-	m     Machine
+	m     netns.Machine
 	log   zerolog.Logger
 	asked context.Context // is cancelled when the run is to stop: pause
 	rng   *rand.Rand
-	pace  *pace
+	pace  *client.Pace
 
 	watched     sysctl.Tree     // the host
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
-	sibling     *client
+	sibling     *client.Client
 	retired     []retired
-	spare       *client      // a sibling that no trial has changed yet
-	next        *client      // the writer of the next pass
-	watching    []sysctl.Key // keys of the host that are watched with every write
+	spare       *client.Client // a sibling that no trial has changed yet
+	next        *client.Client // the writer of the next pass
+	watching    []sysctl.Key   // keys of the host that are watched with every write
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry
 
@@ -44,7 +46,7 @@ type run struct {
 	brief   bool            // looks see no new keys
 	made    []report.Device // the sibling's, and what could not be made
 
-	restless map[place]bool // changed without any write
+	restless map[trace.Place]bool // changed without any write
 	varies   map[sysctl.Key]bool
 
 	phase   Phase
@@ -58,18 +60,18 @@ type run struct {
 	noise   noise
 	// strays is what changed during attributions; what is not explained in the
 	// end came late, from writes that were not being looked at.
-	strays map[place]stray
+	strays map[trace.Place]stray
 	// followers counts how often a host key came to a state when others were restored.
-	followers map[effect]int
-	forced    map[sysctl.Key][]effect // what was overwritten on the host as an experiment, newest last
-	undone    []write                 // by undoing
-	refused   map[sysctl.Key]bool     // the host did not take its old value back
-	denied    map[sysctl.Key]bool     // because it was us who asked
+	followers map[trace.Effect]int
+	forced    map[sysctl.Key][]trace.Effect // what was overwritten on the host as an experiment, newest last
+	undone    []trace.Write                 // by undoing
+	refused   map[sysctl.Key]bool           // the host did not take its old value back
+	denied    map[sysctl.Key]bool           // because it was us who asked
 	lost      []report.NotRestored
 	warnings  []string
 	secrets   *secrets
 	arrivals  []arrival
-	throughs  []write // what was written through descriptors
+	throughs  []trace.Write // what was written through descriptors
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
 	exhausted, aborted bool
 
@@ -87,7 +89,7 @@ type run struct {
 // learnt until then. An error means that the run could not verify, or was
 // stopped (the context's cause is in it); the host has been restored by then,
 // or the report's NotRestored says what was not.
-func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
+func Run(ctx context.Context, m netns.Machine, o Options) (*report.Report, error) {
 	r := newRun(m, o)
 	r.asked = ctx
 	err := r.all(ctx)
@@ -110,14 +112,14 @@ func Run(ctx context.Context, m Machine, o Options) (*report.Report, error) {
 	return r.report(reached), err
 }
 
-func newRun(m Machine, o Options) *run {
+func newRun(m netns.Machine, o Options) *run {
 	o = o.withDefaults()
 	r := &run{
 		o: o, m: m, log: o.Logger, asked: context.Background(),
-		rng: rand.New(rand.NewPCG(o.Seed, 0)), pace: newPace(o.Deadline),
-		restless: map[place]bool{}, varies: map[sysctl.Key]bool{},
-		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]effect{},
-		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[effect]int{}, strays: map[place]stray{},
+		rng: rand.New(rand.NewPCG(o.Seed, 0)), pace: client.NewPace(o.Deadline),
+		restless: map[trace.Place]bool{}, varies: map[sysctl.Key]bool{},
+		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]trace.Effect{},
+		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[trace.Effect]int{}, strays: map[trace.Place]stray{},
 	}
 	r.secrets.shown = o.ShowSecrets
 	return r
@@ -141,7 +143,7 @@ func (r *run) all(ctx context.Context) error {
 		}
 		if i == 0 {
 			if err := r.checkQuestion(); err != nil {
-				w.abandon()
+				w.Abandon()
 				return err
 			}
 		}
@@ -159,12 +161,12 @@ func (r *run) all(ctx context.Context) error {
 }
 
 // write gives everything in the plan to a writer, forward and in reverse.
-func (r *run) write(ctx context.Context, w *client) error {
-	defer w.abandon()
+func (r *run) write(ctx context.Context, w *client.Client) error {
+	defer w.Abandon()
 	r.enter(PhasePlan, "")
 	r.makePlan()
 	if r.o.DryRun {
-		return w.quit()
+		return w.Quit()
 	}
 	order := r.order()
 	back := order.reversed()
@@ -179,7 +181,7 @@ func (r *run) write(ctx context.Context, w *client) error {
 	if err != nil {
 		return err
 	}
-	defer w2.abandon()
+	defer w2.Abandon()
 	if err := r.pass(ctx, PhaseReverse, w2, back, func() error { return nil }); err != nil {
 		return err
 	}
@@ -224,22 +226,24 @@ func (r *run) skip(p Phase, why string) {
 	r.log.Warn().Str("phase", string(p)).Str("why", why).Msg("skipped")
 }
 
-func (r *run) start(ctx context.Context, role Role) (*client, error) {
+func (r *run) start(ctx context.Context, role netns.Role) (*client.Client, error) {
 	return r.startHaving(ctx, role, r.devices)
 }
 
-func (r *run) startHaving(ctx context.Context, role Role, devices bool) (*client, error) {
-	c, err := startClient(ctx, r.m, role, r.pace)
+func (r *run) startHaving(ctx context.Context, role netns.Role, devices bool) (*client.Client, error) {
+	cfg := client.Config{Pace: r.pace, Writing: r.o.Writing, Unended: &r.unended}
+	if r.o.Guard != nil {
+		cfg.Announce = r.announceRequest
+	}
+	c, err := client.Start(ctx, r.m, role, cfg)
 	if err != nil {
 		return nil, err
 	}
-	c.writing, c.unended = r.o.Writing, &r.unended
 	if r.o.Guard != nil {
-		r.o.Guard.Child(c.pid)
-		c.announce = func(req protocol.Request) error { return r.announceRequest(c, req) }
+		r.o.Guard.Child(c.PID())
 	}
 	if devices {
-		err = c.makeDevices(r.o.Devices)
+		err = c.MakeDevices(r.o.Devices.request())
 	}
 	return c, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // reproductions is leaks of every form, with values that a shell would mangle.
@@ -20,34 +21,34 @@ var reproductions = []struct {
 	// want is the words of each command that is run: those of unshare and sysctl.
 	want []string
 }{
-	{"host", leakOf(observerHost, "net/a/b", write{key: "net/a/b", value: "1"}), "",
+	{"host", leakOf(trace.Host, "net/a/b", trace.Write{Key: "net/a/b", Value: "1"}), "",
 		[]string{"sysctl|net.a.b", "unshare|-n|sysctl|-qw|net.a.b=1", "sysctl|net.a.b"}},
-	{"sibling", leakOf(observerSibling, "net/a/b", write{key: "net/a/b", value: "1"}), "",
+	{"sibling", leakOf(trace.Sibling, "net/a/b", trace.Write{Key: "net/a/b", Value: "1"}), "",
 		[]string{"unshare|-n|sh|-c|sysctl net.a.b; unshare -n sysctl -qw net.a.b=1; sysctl net.a.b"}},
-	{"later", leakOf(observerLater, "net/a/b", write{key: "net/a/b", value: "1"}), "",
+	{"later", leakOf(trace.Later, "net/a/b", trace.Write{Key: "net/a/b", Value: "1"}), "",
 		[]string{"unshare|-n|sysctl|net.a.b", "unshare|-n|sysctl|-qw|net.a.b=1", "unshare|-n|sysctl|net.a.b"}},
-	{"device with a dot", leakOf(observerHost, "net/ipv4/conf/eth0.100/rp_filter", write{key: "net/ipv4/conf/eth0.100/rp_filter", value: "1"}), "",
+	{"device with a dot", leakOf(trace.Host, "net/ipv4/conf/eth0.100/rp_filter", trace.Write{Key: "net/ipv4/conf/eth0.100/rp_filter", Value: "1"}), "",
 		[]string{"sysctl|net.ipv4.conf.eth0/100.rp_filter", "unshare|-n|sysctl|-qw|net.ipv4.conf.eth0/100.rp_filter=1", "sysctl|net.ipv4.conf.eth0/100.rp_filter"}},
-	{"vector", leakOf(observerHost, "net/a", write{key: "net/a", value: "1\t2\t3"}), "",
+	{"vector", leakOf(trace.Host, "net/a", trace.Write{Key: "net/a", Value: "1\t2\t3"}), "",
 		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=1\t2\t3", "sysctl|net.a"}},
-	{"several", leakOf(observerHost, "net/a", write{key: "net/a", value: "1 2"}, write{key: "net/b", value: "x'y"}), "",
+	{"several", leakOf(trace.Host, "net/a", trace.Write{Key: "net/a", Value: "1 2"}, trace.Write{Key: "net/b", Value: "x'y"}), "",
 		[]string{"sysctl|net.a", `unshare|-n|sh|-c|sysctl -qw 'net.a=1 2'; sysctl -qw 'net.b=x'\''y'`, "sysctl|net.a"}},
-	{"several in a sibling", leakOf(observerSibling, "net/a", write{key: "net/a", value: "$(x)"}, write{key: "net/b", value: ""}), "",
+	{"several in a sibling", leakOf(trace.Sibling, "net/a", trace.Write{Key: "net/a", Value: "$(x)"}, trace.Write{Key: "net/b", Value: ""}), "",
 		[]string{`unshare|-n|sh|-c|sysctl net.a; unshare -n sh -c 'sysctl -qw '\''net.a=$(x)'\''; sysctl -qw net.b='; sysctl net.a`}},
-	{"specials", leakOf(observerHost, "net/a", write{key: "net/a", value: "a'b\"c\\d`e`$HOME*?[x]{1,2}~#!%^&|;<>()\n="}), "",
+	{"specials", leakOf(trace.Host, "net/a", trace.Write{Key: "net/a", Value: "a'b\"c\\d`e`$HOME*?[x]{1,2}~#!%^&|;<>()\n="}), "",
 		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=a'b\"c\\d`e`$HOME*?[x]{1,2}~#!%^&|;<>()\n=", "sysctl|net.a"}},
-	{"key with specials", leakOf(observerHost, "net/ipv4/conf/a b$c/x", write{key: "net/ipv4/conf/a b$c/x", value: "1"}), "",
+	{"key with specials", leakOf(trace.Host, "net/ipv4/conf/a b$c/x", trace.Write{Key: "net/ipv4/conf/a b$c/x", Value: "1"}), "",
 		[]string{"sysctl|net.ipv4.conf.a b$c.x", "unshare|-n|sysctl|-qw|net.ipv4.conf.a b$c.x=1", "sysctl|net.ipv4.conf.a b$c.x"}},
-	{"late", late(leakOf(observerHost, "net/a", write{key: "net/a", value: "1"})), "",
+	{"late", late(leakOf(trace.Host, "net/a", trace.Write{Key: "net/a", Value: "1"})), "",
 		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=1", "sleep|1", "sysctl|net.a"}},
-	{"secret", leakOf(observerHost, "net/a", write{key: "net/a", value: "hush"}), "net/a",
+	{"secret", leakOf(trace.Host, "net/a", trace.Write{Key: "net/a", Value: "hush"}), "net/a",
 		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=VALUE", "sysctl|net.a"}},
 }
 
 func late(l leak) leak { l.delay = 300 * time.Millisecond; return l }
 
-func leakOf(observer string, effectKey sysctl.Key, cause ...write) leak {
-	return leak{cause: cause, effects: []effect{{place: place{observer, effectKey}}}}
+func leakOf(observer string, effectKey sysctl.Key, cause ...trace.Write) leak {
+	return leak{cause: cause, effects: []trace.Effect{{Place: trace.Place{Observer: observer, Key: effectKey}}}}
 }
 
 // TestReproducer has a shell read each line, with unshare and sysctl replaced by
@@ -85,7 +86,7 @@ sleep() { say sleep "$@"; }
 		})
 	}
 	r := &run{secrets: newSecrets()}
-	for _, l := range []leak{{}, leakOf(observerHost, "net/a"), {cause: []write{{key: "net/a"}}}} {
+	for _, l := range []leak{{}, leakOf(trace.Host, "net/a"), {cause: []trace.Write{{Key: "net/a"}}}} {
 		if got := r.reproducer(&l); got != "" {
 			t.Errorf("without a cause or an effect: %s", got)
 		}

@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // renewSibling replaces the sibling: it is never written.
 func (r *run) renewSibling(ctx context.Context) error {
 	back := r.having(r.furnished())
-	s, err := r.startSurveyed(context.WithoutCancel(ctx), RoleSibling)
+	s, err := r.startSurveyed(context.WithoutCancel(ctx), netns.RoleSibling)
 	back()
 	if err != nil {
 		return err
@@ -28,7 +31,7 @@ func (r *run) renewSibling(ctx context.Context) error {
 // retired is a sibling that has been replaced. What was written until then may
 // come to it late, and to none that was made since.
 type retired struct {
-	*client
+	*client.Client
 	since time.Time
 }
 
@@ -37,12 +40,12 @@ func (r *run) dismiss() error {
 	for len(r.retired) > 0 && time.Since(r.retired[0].since) >= r.o.Settle {
 		old := r.retired[0]
 		r.retired = r.retired[1:]
-		err := r.lastSweep(old.client)
+		err := r.lastSweep(old.Client)
 		if err == nil {
-			err = old.quit()
+			err = old.Quit()
 		}
 		if err != nil {
-			old.abandon()
+			old.Abandon()
 			return err
 		}
 	}
@@ -65,20 +68,20 @@ func (r *run) untilDismissed() time.Duration {
 }
 
 // lastSweep sees what a sibling that is about to end has noticed meanwhile.
-func (r *run) lastSweep(sibling *client) error {
-	changes, err := sibling.sweep(false)
+func (r *run) lastSweep(sibling *client.Client) error {
+	changes, err := sibling.Sweep(false)
 	if err == nil {
-		r.strayed(r.steady(effectsOf(observerSibling, changes)), nil)
+		r.strayed(r.steady(trace.EffectsOf(trace.Sibling, changes)), nil)
 	}
 	return err
 }
 
 // persistent is those effects on the sibling with which its successors are
 // born: they cannot be replayed, unlike those that a fresh sibling is free of.
-func (r *run) persistent(ctx context.Context, effects []effect) ([]effect, error) {
-	var born []effect
+func (r *run) persistent(ctx context.Context, effects []trace.Effect) ([]trace.Effect, error) {
+	var born []trace.Effect
 	for _, e := range effects {
-		if e.observer == observerSibling && stateIn(r.siblingBase, e.key) == e.after && !r.varies[e.key] {
+		if e.Observer == trace.Sibling && stateIn(r.siblingBase, e.Key) == e.After && !r.varies[e.Key] {
 			born = append(born, e)
 		}
 	}
@@ -89,7 +92,7 @@ func (r *run) persistent(ctx context.Context, effects []effect) ([]effect, error
 	if err := r.renewSibling(ctx); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(born, func(e effect) bool { return stateIn(r.siblingBase, e.key) != e.after }), nil
+	return slices.DeleteFunc(born, func(e trace.Effect) bool { return stateIn(r.siblingBase, e.Key) != e.After }), nil
 }
 
 func stateIn(base map[sysctl.Key]sysctl.Entry, k sysctl.Key) sysctl.State {

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // idleSweeps is how often everybody is swept before anything is written: what
@@ -16,7 +19,7 @@ const idleSweeps = 2
 
 // survey snapshots the host before the first clone, starts the children that
 // stay, and finds restless keys. It returns the first writer.
-func (r *run) survey(ctx context.Context) (*client, error) {
+func (r *run) survey(ctx context.Context) (*client.Client, error) {
 	r.enter(PhaseSurvey, "")
 	var err error
 	r.watched = r.m.Host()
@@ -24,7 +27,7 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	if r.host, err = sysctl.NewSweeper(r.watched); err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	r.pace.note(stepSurvey, time.Since(began))
+	r.pace.Note(client.StepSurvey, time.Since(began))
 	r.secrets.learn(r.host.Baseline())
 	if len(r.o.Covered) > 0 {
 		r.skip(PhaseSurvey, fmt.Sprintf("something is mounted on %s: what the host has there can be neither observed nor put back, so no key there was written", named(r.o.Covered)))
@@ -38,7 +41,7 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 		}
 	}
 	r.devices = r.o.Devices.wanted()
-	started, err := r.startSurveyed(ctx, r.writer.role(), RoleSibling, RoleControl)
+	started, err := r.startSurveyed(ctx, client.RoleOf(r.writer), netns.RoleSibling, netns.RoleControl)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +54,11 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	r.writerBase = started[0].base
 	r.sibling, r.siblingBase = started[1].client, started[1].base.Map()
 	r.controlBase = started[2].base.Map()
-	if err := started[2].client.quit(); err != nil { // its first state is all that is needed
-		w.abandon()
+	if err := started[2].client.Quit(); err != nil { // its first state is all that is needed
+		w.Abandon()
 		return nil, err
 	}
-	if r.writer == WriterRoot { // others may not see all
+	if r.writer == trace.WriterRoot { // others may not see all
 		r.writerBase = withKeysOf(r.writerBase, started[1].base, started[2].base)
 	}
 	r.secrets.learn(r.writerBase)
@@ -66,19 +69,19 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 	}
 	for range idleSweeps {
 		if err := stopped(ctx); err != nil {
-			w.abandon()
+			w.Abandon()
 			return nil, err
 		}
 		effects, err := r.sweepAll(r.sibling)
 		if err != nil {
-			w.abandon()
+			w.Abandon()
 			return nil, err
 		}
 		for _, e := range effects {
-			r.restless[e.place] = true
-			r.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Msg("restless key")
-			if e.observer == observerHost {
-				r.host.Expect(e.key, e.after)
+			r.restless[e.Place] = true
+			r.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Msg("restless key")
+			if e.Observer == trace.Host {
+				r.host.Expect(e.Key, e.After)
 			}
 		}
 	}
@@ -86,13 +89,13 @@ func (r *run) survey(ctx context.Context) (*client, error) {
 }
 
 // surveyWriter starts a further writer. What it finds restless is known by now.
-func (r *run) surveyWriter(ctx context.Context) (*client, error) {
+func (r *run) surveyWriter(ctx context.Context) (*client.Client, error) {
 	r.enter(PhaseSurvey, "")
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
 	back := r.having(true)
-	s, err := r.startSurveyed(ctx, r.writer.role())
+	s, err := r.startSurveyed(ctx, client.RoleOf(r.writer))
 	back()
 	if err != nil {
 		return nil, err
@@ -121,13 +124,13 @@ func withKeysOf(s sysctl.Snapshot, others ...sysctl.Snapshot) sysctl.Snapshot {
 
 // surveyed is a child that has told all its keys.
 type surveyed struct {
-	client *client
+	client *client.Client
 	base   sysctl.Snapshot
 	err    error
 }
 
 // startSurveyed starts children of these roles at once. On error none is left.
-func (r *run) startSurveyed(ctx context.Context, roles ...Role) ([]surveyed, error) {
+func (r *run) startSurveyed(ctx context.Context, roles ...netns.Role) ([]surveyed, error) {
 	out := make([]surveyed, len(roles))
 	done := make(chan struct{})
 	for i, role := range roles {
@@ -146,7 +149,7 @@ func (r *run) startSurveyed(ctx context.Context, roles ...Role) ([]surveyed, err
 		if out[i].err != nil {
 			for _, s := range out {
 				if s.client != nil {
-					s.client.abandon()
+					s.client.Abandon()
 				}
 			}
 			return nil, out[i].err
@@ -157,7 +160,7 @@ func (r *run) startSurveyed(ctx context.Context, roles ...Role) ([]surveyed, err
 
 // sweepAll sweeps the host and a sibling, at the same time. Restless places are
 // in it.
-func (r *run) sweepAll(with *client) ([]effect, error) {
+func (r *run) sweepAll(with *client.Client) ([]trace.Effect, error) {
 	type result struct {
 		changes []sysctl.Change
 		err     error
@@ -175,14 +178,14 @@ func (r *run) sweepAll(with *client) ([]effect, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	return append(effectsOf(observerHost, changes), effectsOf(observerSibling, s.changes)...), nil
+	return append(trace.EffectsOf(trace.Host, changes), trace.EffectsOf(trace.Sibling, s.changes)...), nil
 }
 
 // steady leaves restless places out.
-func (r *run) steady(effects []effect) []effect {
-	var out []effect
+func (r *run) steady(effects []trace.Effect) []trace.Effect {
+	var out []trace.Effect
 	for _, e := range effects {
-		if !r.restless[e.place] {
+		if !r.restless[e.Place] {
 			out = append(out, e)
 		}
 	}

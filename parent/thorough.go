@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // allValues makes the further passes of a thorough run, each in a fresh writer
@@ -16,13 +19,13 @@ import (
 // key is moved off its value before one is written, twice.
 func (r *run) allValues(ctx context.Context) error {
 	for r.nextValues() {
-		if err := r.valuePass(ctx, func(p *passState, w *client) error {
+		if err := r.valuePass(ctx, func(p *passState, w *client.Client) error {
 			return p.perturbExactly(ctx, w)
 		}); err != nil {
 			return err
 		}
 	}
-	return r.valuePass(ctx, func(p *passState, w *client) error {
+	return r.valuePass(ctx, func(p *passState, w *client.Client) error {
 		r.exactly(func(k planned) []string { return values(k.effective, 1) })
 		for i, k := range r.plan {
 			if k.disruptive { // it would move the others, or end them
@@ -37,7 +40,7 @@ func (r *run) allValues(ctx context.Context) error {
 	})
 }
 
-func (p *passState) perturbExactly(ctx context.Context, w *client) error {
+func (p *passState) perturbExactly(ctx context.Context, w *client.Client) error {
 	batches := p.exactBatches()
 	if err := p.announceAhead(p.phase, batches); err != nil {
 		return err
@@ -45,7 +48,7 @@ func (p *passState) perturbExactly(ctx context.Context, w *client) error {
 	return p.perturbAll(ctx, w, batches)
 }
 
-func (r *run) valuePass(ctx context.Context, write func(*passState, *client) error) error {
+func (r *run) valuePass(ctx context.Context, write func(*passState, *client.Client) error) error {
 	if err := stopped(ctx); err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client) err
 	if err != nil {
 		return err
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	if err := write(p, w); err != nil {
 		return err
 	}
@@ -79,7 +82,7 @@ func (r *run) nextValues() bool {
 	type attempt struct{ key, value string }
 	tried := map[attempt]bool{}
 	for _, w := range r.writes {
-		tried[attempt{string(w.key), w.value}] = true
+		tried[attempt{string(w.Key), w.Value}] = true
 	}
 	any := false
 	r.exactly(func(p planned) []string {
@@ -98,8 +101,8 @@ func (r *run) nextValues() bool {
 // a fresh writer has.
 func (r *run) second(p planned) string {
 	for _, w := range r.writes {
-		if w.key == p.entry.Key && w.perturbed() && w.value != p.effective {
-			return w.value
+		if w.Key == p.entry.Key && w.Perturbed() && w.Value != p.effective {
+			return w.Value
 		}
 	}
 	return p.entry.State.Value
@@ -138,7 +141,7 @@ func (p *passState) linger(ctx context.Context) error {
 			return err
 		}
 		for _, e := range p.notable(effects, nil) {
-			p.addLate(stray{effect: e})
+			p.addLate(stray{Effect: e})
 		}
 		if time.Since(began) >= p.o.Settle {
 			return nil
@@ -147,6 +150,18 @@ func (p *passState) linger(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// awaitDrain waits until the namespaces of all children that have ended are gone.
+func (r *run) awaitDrain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.pace.AtLeast(client.StepDrain, netns.DrainDeadline), client.ErrDeadline)
+	defer cancel()
+	began := time.Now()
+	err := r.m.Drain(ctx)
+	if err == nil {
+		r.pace.Note(client.StepDrain, time.Since(began))
+	}
+	return err
 }
 
 // drain waits until the namespaces of children that have ended are gone.

@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // trial is one replay in a fresh writer, between two looks at the observers.
 // The host is as expected before it, and is reset after it.
 type trial struct {
-	writes []write
+	writes []trace.Write
 	// as is what restless keys are judged by: the writes, or in a sham round
 	// those that were not made.
-	as []write
+	as []trace.Write
 	// settle is how long to wait between the writes and the look. There is another
 	// look then when the writer's namespace is gone.
 	settle time.Duration
@@ -24,24 +28,24 @@ type trial struct {
 	// idle looks once more before the writes.
 	idle bool
 	// until ends the wait early, once there is an effect at this place.
-	until place
+	until trace.Place
 	// stop ends a long wait.
 	stop <-chan struct{}
 }
 
 // outcome is what a trial showed.
 type outcome struct {
-	effects []effect
+	effects []trace.Effect
 	// idle is what changed before anything was written.
-	idle []effect
+	idle []trace.Effect
 	// writes is how the writes went this time.
-	writes []write
+	writes []trace.Write
 	// host is what of it is on the host; touched tells that something has been
 	// undone since.
-	host    []effect
+	host    []trace.Effect
 	touched bool
 	// exit is what of it came with the end of the writer's namespace.
-	exit []effect
+	exit []trace.Effect
 	// took is how long after the writes the effect at trial.until was seen.
 	took time.Duration
 	// wrote is how long the writes took.
@@ -85,7 +89,7 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 	if len(t.writes) > 0 {
 		t.writes = slices.Clone(t.writes)
 		for i := range t.writes {
-			t.writes[i].moved, t.writes[i].loaded = out.writes[i].moved, out.writes[i].loaded
+			t.writes[i].Moved, t.writes[i].Loaded = out.writes[i].Moved, out.writes[i].Loaded
 		}
 	}
 	off := out.host
@@ -122,21 +126,21 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	used := true // until it is known to be as it was
 	defer func() {
 		if sibling != nil && (used || err != nil) {
-			sibling.abandon()
+			sibling.Abandon()
 		}
 	}()
-	var roles []Role
+	var roles []netns.Role
 	if t.later {
-		roles = append(roles, RoleControl)
+		roles = append(roles, netns.RoleControl)
 	}
 	if sibling == nil {
-		roles = append(roles, RoleSibling)
+		roles = append(roles, netns.RoleSibling)
 	}
 	writer := make(chan error, 1)
-	var w *client
+	var w *client.Client
 	go func() {
 		var err error
-		w, err = r.start(ctx, r.writer.role())
+		w, err = r.start(ctx, client.RoleOf(r.writer))
 		writer <- err
 	}()
 	others, err := r.startSurveyed(ctx, roles...)
@@ -144,7 +148,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		abandonAll(others)
 		return out, werr
 	}
-	defer w.abandon()
+	defer w.Abandon()
 	if err != nil {
 		return out, err
 	}
@@ -152,9 +156,9 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		sibling = others[len(others)-1].client
 	}
 	if t.later {
-		defer others[0].client.abandon()
+		defer others[0].client.Abandon()
 	}
-	look := func(as []write) ([]effect, error) {
+	look := func(as []trace.Write) ([]trace.Effect, error) {
 		effects, err := r.sweepAll(sibling)
 		return r.notable(effects, as), err
 	}
@@ -164,7 +168,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		}
 	}
 	done, start := t.as, time.Now()
-	var seen []effect
+	var seen []trace.Effect
 	if len(t.writes) > 0 {
 		if done, seen, err = r.replay(ctx, w, t.writes); err != nil {
 			return out, err
@@ -180,14 +184,14 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		}
 		out.effects = withSeen(now, out.effects) // it may be gone soon
 		out.took = time.Since(began)
-		if out.took >= t.settle || hasPlace(out.effects, t.until) || isClosed(t.stop) {
+		if out.took >= t.settle || trace.HasPlace(out.effects, t.until) || isClosed(t.stop) {
 			break
 		}
 		if err := r.pause(r.poll(t.settle)); err != nil {
 			return out, err
 		}
 	}
-	if err := w.quit(); err != nil {
+	if err := w.Quit(); err != nil {
 		return out, err
 	}
 	if t.settle > 0 {
@@ -196,10 +200,10 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		if err != nil {
 			return out, err
 		}
-		out.exit = slices.DeleteFunc(slices.Clone(now), func(e effect) bool { return hasPlace(out.effects, e.place) })
+		out.exit = slices.DeleteFunc(slices.Clone(now), func(e trace.Effect) bool { return trace.HasPlace(out.effects, e.Place) })
 		out.effects = withSeen(now, out.effects)
 	}
-	out.host = slices.DeleteFunc(r.steady(out.effects), func(e effect) bool { return e.observer != observerHost })
+	out.host = slices.DeleteFunc(r.steady(out.effects), func(e trace.Effect) bool { return e.Observer != trace.Host })
 	out.effects = withSeen(out.effects, r.notable(seen, done))
 	r.strayed(r.steady(out.effects), t.writes)
 	if t.later {
@@ -209,7 +213,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		}
 		out.effects = append(out.effects, later...)
 	}
-	if slices.ContainsFunc(out.effects, func(e effect) bool { return e.observer != observerHost }) {
+	if slices.ContainsFunc(out.effects, func(e trace.Effect) bool { return e.Observer != trace.Host }) {
 		out.touched = true
 		if err := r.undoTemplate(ctx, t.writes, out.effects); err != nil {
 			return out, err
@@ -217,7 +221,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		if err := r.pause(t.settle); err != nil { // those were writes too
 			return out, err
 		}
-		return out, sibling.quit()
+		return out, sibling.Quit()
 	}
 	used, r.spare = false, sibling
 	return out, nil
@@ -225,22 +229,22 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 
 // takeSpare is the sibling of the last trial, nil where it is not as it was any
 // more: undoing writes, too.
-func (r *run) takeSpare() (*client, error) {
+func (r *run) takeSpare() (*client.Client, error) {
 	spare := r.spare
 	r.spare = nil
 	if spare == nil {
 		return nil, nil
 	}
-	if r.devices && spare.made == nil || !r.devices && spare.made != nil {
-		return nil, spare.quit()
+	if r.devices && spare.Made() == nil || !r.devices && spare.Made() != nil {
+		return nil, spare.Quit()
 	}
 	changes, err := r.sweepChild(spare)
 	if err != nil {
 		return nil, err
 	}
-	if off := r.steady(effectsOf(observerSibling, changes)); len(off) > 0 {
+	if off := r.steady(trace.EffectsOf(trace.Sibling, changes)); len(off) > 0 {
 		r.strayed(off, nil) // by undoing, or late
-		return nil, spare.quit()
+		return nil, spare.Quit()
 	}
 	return spare, nil
 }
@@ -248,14 +252,14 @@ func (r *run) takeSpare() (*client, error) {
 func abandonAll(children []surveyed) {
 	for _, c := range children {
 		if c.client != nil {
-			c.client.abandon()
+			c.client.Abandon()
 		}
 	}
 }
 
 // startNext starts the writer of the next pass beside what is started meanwhile.
 func (r *run) startNext(ctx context.Context) (join func()) {
-	started, role, devices := make(chan *client, 1), r.writer.role(), r.o.Devices.wanted()
+	started, role, devices := make(chan *client.Client, 1), client.RoleOf(r.writer), r.o.Devices.wanted()
 	go func() {
 		c, err := r.startHaving(ctx, role, devices)
 		if err != nil {
@@ -267,19 +271,19 @@ func (r *run) startNext(ctx context.Context) (join func()) {
 }
 
 // takeNext is that writer, or one that is started now.
-func (r *run) takeNext(ctx context.Context) (*client, error) {
+func (r *run) takeNext(ctx context.Context) (*client.Client, error) {
 	if c := r.next; c != nil {
 		r.next = nil
 		return c, nil
 	}
 	defer r.having(true)()
-	return r.start(ctx, r.writer.role())
+	return r.start(ctx, client.RoleOf(r.writer))
 }
 
 // dropNext is for when that writer's namespace is not one made after all was put right.
 func (r *run) dropNext() {
 	if r.next != nil {
-		r.next.abandon()
+		r.next.Abandon()
 		r.next = nil
 	}
 }
@@ -287,11 +291,11 @@ func (r *run) dropNext() {
 // undoTemplate gives the writes' keys, and those of effects elsewhere than on
 // the host, their original values in a fresh writer: what changed for later
 // namespaces cannot be restored otherwise.
-func (r *run) undoTemplate(ctx context.Context, ws []write, effects []effect) error {
+func (r *run) undoTemplate(ctx context.Context, ws []trace.Write, effects []trace.Effect) error {
 	undo := r.originals(ws)
 	for _, e := range effects {
-		if st := stateIn(r.controlBase, e.key); e.observer != observerHost && st.OK() {
-			undo = append(undo, write{key: e.key, value: st.Value})
+		if st := stateIn(r.controlBase, e.Key); e.Observer != trace.Host && st.OK() {
+			undo = append(undo, trace.Write{Key: e.Key, Value: st.Value})
 		}
 	}
 	undo, err := r.undo(ctx, undo)

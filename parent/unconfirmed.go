@@ -3,20 +3,21 @@ package parent
 import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // foreign is an effect that no write explains.
 type foreign struct {
-	effect
+	trace.Effect
 	phase Phase
 	why   string
 	// like is a write of a value that it was seen with, to the very key.
-	like *write
+	like *trace.Write
 }
 
 // unexplained records an effect that follows no write. One that is seen a
 // second time seems to move by itself.
-func (r *run) unexplained(e effect, why string) {
+func (r *run) unexplained(e trace.Effect, why string) {
 	if r.cameWithModule(e) {
 		return
 	}
@@ -28,17 +29,17 @@ func (r *run) unexplained(e effect, why string) {
 
 // unattributed records an effect of which any write so far may be the cause:
 // none of them proves anything any more.
-func (r *run) unattributed(e effect, why string) {
+func (r *run) unattributed(e trace.Effect, why string) {
 	r.note(e, why)
 	r.closed = 0
 	clear(r.proven)
 }
 
 // note puts an effect into the report, once a place; it tells whether it was there.
-func (r *run) note(e effect, why string) bool {
+func (r *run) note(e trace.Effect, why string) bool {
 	for i, f := range r.foreign {
-		if f.place == e.place {
-			r.foreign[i].after = e.after
+		if f.Place == e.Place {
+			r.foreign[i].After = e.After
 			if f.like == nil {
 				r.foreign[i].like = r.looksLike(e)
 			}
@@ -46,22 +47,22 @@ func (r *run) note(e effect, why string) bool {
 		}
 	}
 	r.foreign = append(r.foreign, foreign{e, r.phase, why, r.looksLike(e)})
-	r.log.Debug().Str("observer", e.observer).Str("key", e.key.Text()).Str("why", why).Msg("unconfirmed")
+	r.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Str("why", why).Msg("unconfirmed")
 	return false
 }
 
 // looksLike is a write of an effect's value to the very key that has it.
-func (r *run) looksLike(e effect) *write {
-	if !e.after.OK() {
+func (r *run) looksLike(e trace.Effect) *trace.Write {
+	if !e.After.OK() {
 		return nil
 	}
-	made := [][]write{r.throughs}
+	made := [][]trace.Write{r.throughs}
 	for _, w := range r.writings {
 		made = append(made, w.writes)
 	}
 	for _, ws := range made {
 		for i := len(ws) - 1; i >= 0; i-- {
-			if w := &ws[i]; w.key == e.key && (w.value == e.after.Value || w.after == e.after && w.perturbed()) {
+			if w := &ws[i]; w.Key == e.Key && (w.Value == e.After.Value || w.After == e.After && w.Perturbed()) {
 				like := *w
 				return &like
 			}
@@ -73,7 +74,7 @@ func (r *run) looksLike(e effect) *write {
 // unconfirmed is the effects for which no cause was found in the end.
 func (r *run) unconfirmed() (open []foreign) {
 	for _, f := range r.foreign {
-		if !r.confirmedAt(f.place) {
+		if !r.confirmedAt(f.Place) {
 			open = append(open, f)
 		}
 	}
@@ -84,17 +85,17 @@ func (r *run) unconfirmed() (open []foreign) {
 func (r *run) unconfirmedKeys() map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, f := range r.unconfirmed() {
-		keys[f.key] = true
+		keys[f.Key] = true
 	}
 	return keys
 }
 
 func (r *run) reportUnconfirmed() (out []report.Effect) {
 	for _, f := range r.unconfirmed() {
-		e := r.reportEffect(f.effect)
+		e := r.reportEffect(f.Effect)
 		e.Phase, e.Why = string(f.phase), f.why
 		if f.like != nil {
-			e.LooksLike = &r.reportCauses([]write{*f.like}, []Writer{r.writer})[0]
+			e.LooksLike = &r.reportCauses([]trace.Write{*f.like}, []trace.Writer{r.writer})[0]
 		}
 		out = append(out, e)
 	}

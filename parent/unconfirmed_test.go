@@ -6,6 +6,8 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // An effect that no replay explains leaves its own key open, whoever noticed it and
@@ -13,14 +15,14 @@ import (
 func TestUnconfirmedKeys(t *testing.T) {
 	const key, other = sysctl.Key("net/core/k"), sysctl.Key("net/core/other")
 	state := func(v string) sysctl.State { return sysctl.State{Value: v} }
-	took := write{key: key, value: "0x20", by: WriterRoot, before: state("10"), after: state("32")}
-	refused := write{key: key, value: "33", by: WriterRoot, errno: syscall.EINVAL, before: state("10"), after: state("10")}
-	changed := func(observer, after string) effect {
-		return effect{place{observer, key}, state("10"), state(after)}
+	took := trace.Write{Key: key, Value: "0x20", By: trace.WriterRoot, Before: state("10"), After: state("32")}
+	refused := trace.Write{Key: key, Value: "33", By: trace.WriterRoot, Errno: syscall.EINVAL, Before: state("10"), After: state("10")}
+	changed := func(observer, after string) trace.Effect {
+		return trace.Effect{Place: trace.Place{Observer: observer, Key: key}, Before: state("10"), After: state(after)}
 	}
 	for name, tt := range map[string]struct {
-		effects []effect
-		ws      []write
+		effects []trace.Effect
+		ws      []trace.Write
 		mode    uint32
 		loud    bool
 		proven  bool
@@ -29,17 +31,17 @@ func TestUnconfirmedKeys(t *testing.T) {
 		why     report.Reason
 		like    string // what was written
 	}{
-		"nothing":                {ws: []write{took}, verdict: report.VerdictIsolated},
-		"the host's":             {effects: []effect{changed(observerHost, "32")}, ws: []write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "0x20"},
-		"a sibling's":            {effects: []effect{changed(observerSibling, "77")}, ws: []write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed},
-		"a later one's":          {effects: []effect{changed(observerLater, "0x20")}, ws: []write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "0x20"},
-		"seen twice":             {effects: []effect{changed(observerHost, "32"), changed(observerHost, "78")}, ws: []write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "0x20"},
-		"of a write only":        {effects: []effect{changed(observerHost, "33")}, ws: []write{refused}, mode: 0o200, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "33"},
-		"beside others' writes":  {effects: []effect{changed(observerHost, "78")}, ws: []write{took}, loud: true, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed},
-		"isolated in a replay":   {effects: []effect{changed(observerHost, "78")}, ws: []write{took}, proven: true, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed},
-		"another key's":          {effects: []effect{{place{observerHost, other}, state("10"), state("32")}}, ws: []write{took}, verdict: report.VerdictIsolated},
-		"of a key never written": {effects: []effect{changed(observerHost, "32")}, verdict: report.VerdictUntested, why: report.ReasonNoCandidate},
-		"explained after all":    {effects: []effect{changed(observerHost, "32")}, ws: []write{took}, leak: true, verdict: report.VerdictLeak},
+		"nothing":                {ws: []trace.Write{took}, verdict: report.VerdictIsolated},
+		"the host's":             {effects: []trace.Effect{changed(trace.Host, "32")}, ws: []trace.Write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "0x20"},
+		"a sibling's":            {effects: []trace.Effect{changed(trace.Sibling, "77")}, ws: []trace.Write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed},
+		"a later one's":          {effects: []trace.Effect{changed(trace.Later, "0x20")}, ws: []trace.Write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "0x20"},
+		"seen twice":             {effects: []trace.Effect{changed(trace.Host, "32"), changed(trace.Host, "78")}, ws: []trace.Write{took}, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "0x20"},
+		"of a write only":        {effects: []trace.Effect{changed(trace.Host, "33")}, ws: []trace.Write{refused}, mode: 0o200, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed, like: "33"},
+		"beside others' writes":  {effects: []trace.Effect{changed(trace.Host, "78")}, ws: []trace.Write{took}, loud: true, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed},
+		"isolated in a replay":   {effects: []trace.Effect{changed(trace.Host, "78")}, ws: []trace.Write{took}, proven: true, verdict: report.VerdictUntested, why: report.ReasonUnconfirmed},
+		"another key's":          {effects: []trace.Effect{{Place: trace.Place{Observer: trace.Host, Key: other}, Before: state("10"), After: state("32")}}, ws: []trace.Write{took}, verdict: report.VerdictIsolated},
+		"of a key never written": {effects: []trace.Effect{changed(trace.Host, "32")}, verdict: report.VerdictUntested, why: report.ReasonNoCandidate},
+		"explained after all":    {effects: []trace.Effect{changed(trace.Host, "32")}, ws: []trace.Write{took}, leak: true, verdict: report.VerdictLeak},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newFake(map[sysctl.Key]handler{key: {}, other: {}})
@@ -48,13 +50,13 @@ func TestUnconfirmedKeys(t *testing.T) {
 			if r.host, err = sysctl.NewSweeper(k.Host()); err != nil {
 				t.Fatal(err)
 			}
-			r.switchTo(WriterRoot)
+			r.switchTo(trace.WriterRoot)
 			if tt.mode == 0 {
 				tt.mode = 0o644
 			}
-			r.writerBase = sysctl.Snapshot{{Key: key, Mode: fileMode(tt.mode), State: state("10")}}
+			r.writerBase = sysctl.Snapshot{{Key: key, Mode: client.FileMode(tt.mode), State: state("10")}}
 			for i := range tt.ws {
-				tt.ws[i].observed = []observed{{observerHost, state("10")}, {observerSibling, state("10")}}
+				tt.ws[i].Observed = []trace.Observed{{Observer: trace.Host, State: state("10")}, {Observer: trace.Sibling, State: state("10")}}
 			}
 			r.writes, r.passes, r.closed = tt.ws, 2, len(tt.ws)
 			r.noise = noise{measured: true, loud: tt.loud}
@@ -63,7 +65,7 @@ func TestUnconfirmedKeys(t *testing.T) {
 				r.unexplained(e, "no replay reproduces it")
 			}
 			if tt.leak {
-				r.leaks = []*leak{{cause: tt.ws, effects: tt.effects, writers: []Writer{WriterRoot}}}
+				r.leaks = []*leak{{cause: tt.ws, effects: tt.effects, writers: []trace.Writer{trace.WriterRoot}}}
 			}
 			rep := r.report(PhaseReport)
 			var v report.Key
@@ -72,7 +74,7 @@ func TestUnconfirmedKeys(t *testing.T) {
 					v = of
 				}
 			}
-			if w := v.Writers[string(WriterRoot)]; v.Verdict != tt.verdict || v.UntestedReason != tt.why || w.Verdict != tt.verdict {
+			if w := v.Writers[string(trace.WriterRoot)]; v.Verdict != tt.verdict || v.UntestedReason != tt.why || w.Verdict != tt.verdict {
 				t.Errorf("%s (%s), for root %s; want %s (%s)", v.Verdict, v.UntestedReason, w.Verdict, tt.verdict, tt.why)
 			}
 			like := ""

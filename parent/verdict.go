@@ -8,6 +8,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // reportKeys gives every key of the host and of the writers its verdict: the
@@ -26,11 +27,11 @@ func (r *run) reportKeys(rep *report.Report) {
 	}
 	host, crowd := hostKeys.Map(), r.crowd()
 	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(r.host.Baseline())
-	rep.Counts.Descriptors = len(keysOf(r.throughs))
+	rep.Counts.Descriptors = len(trace.KeysOf(r.throughs))
 	for _, k := range union(snapshots...) {
 		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly, Excluded: !r.included(k)}
-		for _, o := range []string{observerHost, observerSibling} {
-			key.Restless = key.Restless || r.restless[place{o, k}]
+		for _, o := range []string{trace.Host, trace.Sibling} {
+			key.Restless = key.Restless || r.restless[trace.Place{Observer: o, Key: k}]
 		}
 		if h, ok := host[k]; ok {
 			v := r.view(h)
@@ -52,7 +53,7 @@ func (r *run) reportKeys(rep *report.Report) {
 			}
 			key.Writers[string(j.w.writer)] = view
 			writable = writable || e.Writable()
-			perturbed = perturbed || slices.ContainsFunc(j.attempts[k], write.perturbed)
+			perturbed = perturbed || slices.ContainsFunc(j.attempts[k], trace.Write.Perturbed)
 		}
 		if name, _ := k.Device(); len(key.Writers) == 0 && crowd[name] && host[k].Writable() && r.included(k) {
 			key.Verdict, key.UntestedReason = report.VerdictUntested, report.ReasonCrowded
@@ -87,7 +88,7 @@ type judge struct {
 	*run
 	w                   *writing
 	base                map[sysctl.Key]sysctl.Entry
-	attempts            map[sysctl.Key][]write
+	attempts            map[sysctl.Key][]trace.Write
 	leaking, candidates map[sysctl.Key]bool
 	// open is the keys written in a pass that was not completed: what those
 	// writes did may not have been seen yet.
@@ -99,13 +100,13 @@ type judge struct {
 
 func (r *run) judge(w *writing) judge {
 	j := judge{
-		run: r, w: w, base: w.writerBase.Map(), attempts: map[sysctl.Key][]write{},
+		run: r, w: w, base: w.writerBase.Map(), attempts: map[sysctl.Key][]trace.Write{},
 		leaking: r.causeKeys(w.writer), candidates: r.candidateKeys(w.writer),
 		open: map[sysctl.Key]bool{}, unconfirmed: r.unconfirmedKeys(), plans: map[sysctl.Key]planned{},
 	}
 	for i, a := range w.writes {
-		j.attempts[a.key] = append(j.attempts[a.key], a)
-		j.open[a.key] = j.open[a.key] || i >= w.closed
+		j.attempts[a.Key] = append(j.attempts[a.Key], a)
+		j.open[a.Key] = j.open[a.Key] || i >= w.closed
 	}
 	for _, p := range w.plan {
 		j.plans[p.entry.Key] = p
@@ -113,7 +114,7 @@ func (r *run) judge(w *writing) judge {
 	return j
 }
 
-func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Reason, string) {
+func (j judge) key(e sysctl.Entry, attempts []trace.Write) (report.Verdict, report.Reason, string) {
 	plan := j.plans[e.Key]
 	untested := func(why report.Reason, note string) (report.Verdict, report.Reason, string) {
 		return report.VerdictUntested, why, note
@@ -151,7 +152,7 @@ func (j judge) key(e sysctl.Entry, attempts []write) (report.Verdict, report.Rea
 		return untested(report.ReasonUnobserved, "the host has no such key")
 	case j.unsteady(e.Key):
 		return untested(report.ReasonRestless, "")
-	case j.w.proven[e.Key] || prove(attempts):
+	case j.w.proven[e.Key] || trace.Proves(attempts):
 		return report.VerdictIsolated, "", ""
 	case j.latched(e, attempts):
 		l, _ := known.OneWay(e.Key)
@@ -190,18 +191,18 @@ func (j judge) missing(k sysctl.Key) bool {
 }
 
 // latched tells that the key is at a value that the kernel does not let go.
-func (j judge) latched(e sysctl.Entry, attempts []write) bool {
-	busy := slices.ContainsFunc(attempts, func(w write) bool { return w.errno == unix.EBUSY })
+func (j judge) latched(e sysctl.Entry, attempts []trace.Write) bool {
+	busy := slices.ContainsFunc(attempts, func(w trace.Write) bool { return w.Errno == unix.EBUSY })
 	return busy && j.host.Look(e.Key) == e.State
 }
 
 // causeKeys is the keys that a confirmed or one-way leak of a writer has as its cause.
-func (r *run) causeKeys(by Writer) map[sysctl.Key]bool {
+func (r *run) causeKeys(by trace.Writer) map[sysctl.Key]bool {
 	keys := map[sysctl.Key]bool{}
 	for _, l := range r.leaks {
 		for _, w := range l.cause {
 			if slices.Contains(l.writers, by) {
-				keys[w.key] = true
+				keys[w.Key] = true
 			}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -12,7 +14,7 @@ import (
 // meanwhile. The same key of several devices is written at once: that is one code,
 // at work on its own device only. So are a few keys where each was alone before.
 // With an error it returns what was written until then.
-func (r *run) perturb(w *client, items []protocol.Item) (ws []write, seen []effect, err error) {
+func (r *run) perturb(w *client.Client, items []protocol.Item) (ws []trace.Write, seen []trace.Effect, err error) {
 	if err := r.announceItems(w, items); err != nil {
 		return nil, nil, err
 	}
@@ -21,8 +23,8 @@ func (r *run) perturb(w *client, items []protocol.Item) (ws []write, seen []effe
 		if r.phase == PhaseValues {
 			n = min(len(items), exactAtOnce)
 		}
-		err = r.watch(r.onHost(items[:n]), &ws, &seen, func() ([]write, error) {
-			return w.perturb(items[:n])
+		err = r.watch(r.onHost(items[:n]), &ws, &seen, func() ([]trace.Write, error) {
+			return w.Perturb(items[:n])
 		})
 		items = items[n:]
 	}
@@ -59,10 +61,10 @@ func (r *run) onHost(items []protocol.Item) (keys []sysctl.Key) {
 
 // replay has exactly these writes repeated, the way they were made, and watches
 // the host meanwhile.
-func (r *run) replay(ctx context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
-	for _, group := range byWay(again) {
+func (r *run) replay(ctx context.Context, w *client.Client, again []trace.Write) (ws []trace.Write, seen []trace.Effect, err error) {
+	for _, group := range trace.ByWay(again) {
 		how := r.replayByPath
-		if group[0].passed() {
+		if group[0].Passed() {
 			how = r.through
 		}
 		done, more, err := how(ctx, w, group)
@@ -74,13 +76,13 @@ func (r *run) replay(ctx context.Context, w *client, again []write) (ws []write,
 	return ws, seen, nil
 }
 
-func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []write, seen []effect, err error) {
+func (r *run) replayByPath(_ context.Context, w *client.Client, again []trace.Write) (ws []trace.Write, seen []trace.Effect, err error) {
 	if err := r.announceWrites(w, again); err != nil {
 		return nil, nil, err
 	}
 	for i := range again {
-		err = r.watch([]sysctl.Key{again[i].key}, &ws, &seen, func() ([]write, error) {
-			return w.replay(again[i : i+1])
+		err = r.watch([]sysctl.Key{again[i].Key}, &ws, &seen, func() ([]trace.Write, error) {
+			return w.Replay(again[i : i+1])
 		})
 		if err != nil {
 			return ws, seen, err
@@ -94,7 +96,7 @@ func (r *run) replayByPath(_ context.Context, w *client, again []write) (ws []wr
 // no other one's value was the same. For a one-way leak there is no other proof of
 // its cause, and before it is swept the host's key may be put back by a later write
 // of the batch, or move on by itself.
-func (r *run) watch(keys []sysctl.Key, ws *[]write, seen *[]effect, do func() ([]write, error)) error {
+func (r *run) watch(keys []sysctl.Key, ws *[]trace.Write, seen *[]trace.Effect, do func() ([]trace.Write, error)) error {
 	keys = slices.Concat(keys, r.watching)
 	before, had := make([]sysctl.State, len(keys)), r.arrived()
 	for i, k := range keys {
@@ -103,15 +105,15 @@ func (r *run) watch(keys []sysctl.Key, ws *[]write, seen *[]effect, do func() ([
 	done, err := do()
 	for i, k := range keys {
 		after := r.host.Look(k)
-		e := effect{place{observerHost, k}, r.host.Expected(k), after}
+		e := trace.Effect{Place: trace.Place{Observer: trace.Host, Key: k}, Before: r.host.Expected(k), After: after}
 		if after == before[i] {
 			continue
 		}
 		*seen = append(*seen, e)
-		at := slices.IndexFunc(done, func(w write) bool { return w.key == k && w.after == after })
-		others := slices.ContainsFunc(done, func(w write) bool { return w.key != k && w.after == after })
-		if at >= 0 && !others && before[i] == e.before && !r.restless[e.place] {
-			done[at].moved = true
+		at := slices.IndexFunc(done, func(w trace.Write) bool { return w.Key == k && w.After == after })
+		others := slices.ContainsFunc(done, func(w trace.Write) bool { return w.Key != k && w.After == after })
+		if at >= 0 && !others && before[i] == e.Before && !r.restless[e.Place] {
+			done[at].Moved = true
 		}
 	}
 	if came := keysWithout(r.arrived(), had); len(came) > 0 {
@@ -123,9 +125,9 @@ func (r *run) watch(keys []sysctl.Key, ws *[]write, seen *[]effect, do func() ([
 }
 
 // withSeen adds what was seen during the writes to what a sweep found after them.
-func withSeen(swept, seen []effect) []effect {
+func withSeen(swept, seen []trace.Effect) []trace.Effect {
 	for _, e := range seen {
-		if e.before != e.after && !hasPlace(swept, e.place) {
+		if e.Before != e.After && !trace.HasPlace(swept, e.Place) {
 			swept = append(swept, e)
 		}
 	}

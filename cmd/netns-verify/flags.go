@@ -16,6 +16,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report/render"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // runFlags is what can be said to `run`, and to `vm` of the runs inside.
@@ -100,7 +101,7 @@ func (f *runFlags) check() error {
 		f.format = "json"
 	}
 	if f.userns {
-		f.writers = writers{parent.WriterUserNS}
+		f.writers = writers{trace.WriterUserNS}
 	}
 	for _, wrong := range []struct {
 		when bool
@@ -180,12 +181,12 @@ func (f *runFlags) readKeys() (err error) {
 
 // writers is a list of who writes (pflag.Value). An ordinary user comes first:
 // what root latches nobody can show any more.
-type writers []parent.Writer
+type writers []trace.Writer
 
 func (w *writers) Set(s string) error {
 	for _, name := range strings.Split(s, ",") {
-		switch p := parent.Writer(name); {
-		case p != parent.WriterRoot && p != parent.WriterUserNS:
+		switch p := trace.Writer(name); {
+		case p != trace.WriterRoot && p != trace.WriterUserNS:
 			return fmt.Errorf("%q is neither root nor userns", name)
 		case slices.Contains(*w, p):
 			return fmt.Errorf("%s is named twice", name)
@@ -193,7 +194,7 @@ func (w *writers) Set(s string) error {
 			*w = append(*w, p)
 		}
 	}
-	slices.SortFunc(*w, func(a, b parent.Writer) int { return -strings.Compare(string(a), string(b)) })
+	slices.SortFunc(*w, func(a, b trace.Writer) int { return -strings.Compare(string(a), string(b)) })
 	return nil
 }
 

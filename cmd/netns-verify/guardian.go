@@ -12,6 +12,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // guard is the guardian's main. Its arguments are the log's format and least level,
@@ -104,7 +105,7 @@ func (s *session) leftOver(ctx context.Context) error {
 }
 
 // restoreFirst is `restore --yes` before a run.
-func restoreFirst(ctx context.Context, cfg parent.LinuxConfig, path string, j *journal.Journal, log zerolog.Logger) error {
+func restoreFirst(ctx context.Context, cfg netns.LinuxConfig, path string, j *journal.Journal, log zerolog.Logger) error {
 	p, done, err := openPutBack(cfg, j)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
 	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/vm"
 	"github.com/netns-verify/netns-verify/parent"
@@ -56,7 +57,7 @@ func hint(err error) string {
 		return "what the host's keys are is kept there for the case that this process and its guardian are killed; make room for it, or go without: --no-journal"
 	case errors.Is(err, parent.ErrGuardianGone):
 		return "something has killed it, such as the kernel where memory is short (its log tells), so this run was ended, and puts the host back: try again"
-	case errors.Is(err, parent.ErrLock) && errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, lock.Err) && errors.Is(err, fs.ErrPermission):
 		return "have root make that file once, with mode 0644: every user who can read it can lock it"
 	case errors.Is(err, vm.ErrNoQEMU):
 		return "install QEMU for x86: the package qemu-system-x86 on Debian and Ubuntu"

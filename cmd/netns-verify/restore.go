@@ -19,9 +19,11 @@ import (
 
 	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/journal"
+	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // restoring is one `restore`.
@@ -210,7 +212,7 @@ var errNoJournal = errors.New("there is no journal")
 
 // open takes the machine's lock, reads the journal and looks at the host.
 func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
-	lock, err := parent.AwaitLockedFile(context.Background(), r.wait, func(text string) { // signals end that at once
+	lock, err := lock.Await(context.Background(), r.wait, func(text string) { // signals end that at once
 		_, _ = fmt.Fprintf(r.stderr, "%s: restore: %s\n", name, text)
 	})
 	if err != nil {
@@ -235,7 +237,7 @@ func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
 		unlock()
 		return nil, nil, err
 	}
-	p, end, err := openPutBack(parent.LinuxConfig{
+	p, end, err := openPutBack(netns.LinuxConfig{
 		Root: r.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(), UserNS: os.Geteuid() != 0, LogLevel: "error", Logger: zerolog.Nop(),
 	}, r.known)
 	if err != nil {
@@ -246,8 +248,8 @@ func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
 }
 
 // openPutBack compares the host with a journal.
-func openPutBack(cfg parent.LinuxConfig, j *journal.Journal) (*parent.PutBack, func(), error) {
-	m, err := parent.NewLinux(cfg)
+func openPutBack(cfg netns.LinuxConfig, j *journal.Journal) (*parent.PutBack, func(), error) {
+	m, err := netns.NewLinux(cfg)
 	if err != nil {
 		return nil, nil, err
 	}

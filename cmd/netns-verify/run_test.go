@@ -16,6 +16,7 @@ import (
 
 	"github.com/moby/sys/reexec"
 
+	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/testenv"
 	"github.com/netns-verify/netns-verify/parent"
@@ -199,7 +200,7 @@ func TestLogReaderGone(t *testing.T) {
 
 func TestSecondRun(t *testing.T) {
 	testenv.OwnMachine(t)
-	unlock, err := parent.Lock()
+	unlock, err := lock.Take()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,12 @@ import (
 
 	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
+	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/report/render"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // childEntry is what a child is started as; tests put faulty ones here.
@@ -133,7 +135,7 @@ func (s *session) prepare(ctx context.Context) error {
 	case ro && !s.f.dryRun:
 		return readOnly{net}
 	}
-	if s.lock, err = parent.AwaitLockedFile(ctx, s.f.wait, s.waiting); err != nil || s.f.dryRun {
+	if s.lock, err = lock.Await(ctx, s.f.wait, s.waiting); err != nil || s.f.dryRun {
 		return err
 	}
 	if err := s.leftOver(ctx); err != nil {
@@ -178,7 +180,7 @@ func (s *session) verify(ctx context.Context, hurry <-chan struct{}, host *repor
 		defer g.Close()
 		o.Guard = g
 	}
-	m, err := parent.NewLinux(s.machine())
+	m, err := netns.NewLinux(s.machine())
 	if err != nil {
 		return &report.Report{}, err
 	}
@@ -193,8 +195,8 @@ func (s *session) verify(ctx context.Context, hurry <-chan struct{}, host *repor
 	return parent.Run(ctx, m, o)
 }
 
-func (s *session) machine() parent.LinuxConfig {
-	return parent.LinuxConfig{
+func (s *session) machine() netns.LinuxConfig {
+	return netns.LinuxConfig{
 		Root: s.f.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(),
 		UserNS: os.Geteuid() != 0, LogLevel: s.log.GetLevel().String(), Logger: s.log,
 		Observe: s.f.observe.Kinds,

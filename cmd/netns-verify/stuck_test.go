@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/testenv"
-	"github.com/netns-verify/netns-verify/parent"
 )
 
 // A guardian that does not answer is as one that has died, and is not there any more
@@ -74,7 +74,7 @@ func TestWait(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
 	root := sharedTree(t, 1)
-	unlock, err := parent.Lock()
+	unlock, err := lock.Take()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestWait(t *testing.T) {
 // What a run that has ended wrote into the lock's file is nobody's lock.
 func TestLockOfNobody(t *testing.T) {
 	testenv.OwnMachine(t)
-	unlock, err := parent.Lock()
+	unlock, err := lock.Take()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/vm"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 func vmCommand(args []string, stdout, stderr *os.File) *cobra.Command {
@@ -107,7 +107,7 @@ func (f *vmFlags) check() error {
 		return errors.New("virtual machines are for amd64 so far")
 	}
 	if len(f.writers) == 0 && !f.userns {
-		f.writers = writers{parent.WriterUserNS, parent.WriterRoot} // nothing is to be feared from either
+		f.writers = writers{trace.WriterUserNS, trace.WriterRoot} // nothing is to be feared from either
 	}
 	return f.runFlags.check()
 }

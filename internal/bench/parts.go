@@ -10,9 +10,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/netns-verify/netns-verify/child"
+	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -32,7 +34,7 @@ func able(ctx context.Context) error {
 		return err
 	}
 	defer m.Close()
-	p, err := m.Start(ctx, parent.RoleWriter)
+	p, err := m.Start(ctx, netns.RoleWriter)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errCannot, err)
 	}
@@ -41,8 +43,8 @@ func able(ctx context.Context) error {
 	return nil
 }
 
-func machine() (*parent.Linux, error) {
-	return parent.NewLinux(parent.LinuxConfig{
+func machine() (*netns.Linux, error) {
+	return netns.NewLinux(netns.LinuxConfig{
 		Root: sysctl.ProcRoot, Entry: child.Entry, DrainEntry: child.DrainEntry,
 		Build: build, LogLevel: zerolog.LevelErrorValue, Logger: zerolog.Nop(),
 	})
@@ -52,7 +54,7 @@ func machine() (*parent.Linux, error) {
 // own is only what a run has shown to be isolated.
 func measureParts(ctx context.Context, n int, whole report.Report) (partTimes, error) {
 	t := partTimes{steps: map[string]sample{}}
-	unlock, err := parent.Lock()
+	unlock, err := lock.Take()
 	if err != nil {
 		return t, err
 	}
@@ -128,7 +130,7 @@ func (t *partTimes) writer(ctx context.Context, batch []protocol.Item) error {
 	}
 	defer m.Close()
 	start := time.Now()
-	p, err := m.Start(ctx, parent.RoleWriter)
+	p, err := m.Start(ctx, netns.RoleWriter)
 	if err != nil {
 		return err
 	}

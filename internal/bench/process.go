@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/report"
-	"github.com/netns-verify/netns-verify/parent"
 )
 
 // wholeTimes is whole processes, ours and the script in turn.
@@ -93,7 +93,7 @@ func findScript(dir string) (*script, error) {
 // run runs the script once. It knows nothing of the machine's lock, so that is
 // held for it.
 func (s *script) run(ctx context.Context) (time.Duration, error) {
-	unlock, err := parent.Lock()
+	unlock, err := lock.Take()
 	if err != nil {
 		return 0, err
 	}

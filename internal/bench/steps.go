@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // The steps of a run that are no phase of their own.
@@ -46,7 +47,7 @@ func (w *stopwatch) progress(p parent.Progress) {
 
 // watched is the machine with a stopwatch on the end of namespaces.
 type watched struct {
-	*parent.Linux
+	*netns.Linux
 	w *stopwatch
 }
 

@@ -19,6 +19,8 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -221,8 +223,8 @@ func (g *life) probe(writes []protocol.Assign) ([]report.Effect, error) {
 	return parent.Probe(context.Background(), l, g.options(), planned)
 }
 
-func (g *life) linux() (*parent.Linux, error) {
-	return parent.NewLinux(parent.LinuxConfig{
+func (g *life) linux() (*netns.Linux, error) {
+	return netns.NewLinux(netns.LinuxConfig{
 		Root: sysctl.ProcRoot, Entry: g.Entry, DrainEntry: g.DrainEntry, Build: g.Build,
 		LogLevel: g.order.LogLevel, Logger: g.log, Marks: g.marks(),
 		Observe: g.order.Observe,
@@ -240,9 +242,9 @@ func (g *life) verify() (*report.Report, error) {
 
 // options is what was ordered.
 func (g *life) options() parent.Options {
-	var writers []parent.Writer
+	var writers []trace.Writer
 	for _, w := range g.order.Writers {
-		writers = append(writers, parent.Writer(w))
+		writers = append(writers, trace.Writer(w))
 	}
 	// Every kind may be tried: what modules that loads goes with the machine.
 	devices := parent.Devices{Kinds: g.order.Devices}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // builder puts a kernel together. Keys, rules and side effects are complete when
@@ -54,7 +54,7 @@ func (b *builder) finish(seed uint64, c clock) *Kernel {
 	k := &Kernel{
 		seed: seed, keys: b.keys, index: make(map[sysctl.Key]int, len(b.keys)), rules: b.rules, clock: c,
 		effects: make([][]sameNS, len(b.keys)), byKey: make([][]int, len(b.keys)),
-		started: map[parent.Role]int{},
+		started: map[netns.Role]int{},
 	}
 	for i := range b.keys {
 		k.index[b.keys[i].name] = i

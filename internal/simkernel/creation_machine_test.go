@@ -17,7 +17,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -237,7 +237,7 @@ func (f *family) NFLog() string               { return "" }
 func (f *family) Drain(context.Context) error { return nil }
 
 // Start implements parent.Machine.
-func (f *family) Start(ctx context.Context, _ parent.Role) (*parent.Process, error) {
+func (f *family) Start(ctx context.Context, _ netns.Role) (*netns.Process, error) {
 	f.mu.Lock()
 	f.starts++
 	n := f.starts
@@ -266,7 +266,7 @@ func (f *family) Start(ctx context.Context, _ parent.Role) (*parent.Process, err
 		f.mu.Unlock()
 		close(ended)
 	}()
-	return &parent.Process{
+	return &netns.Process{
 		Requests: toChild, Replies: replies, Build: build,
 		Kill: func() { _ = toParent.Close(); _ = requests.Close() },
 		Wait: func() error {

@@ -9,18 +9,18 @@ import (
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // peer is a child as a test holds it.
 type peer struct {
 	t    *testing.T
-	proc *parent.Process
+	proc *netns.Process
 	conn *protocol.ParentConn
 }
 
-func start(t *testing.T, k *Kernel, role parent.Role) *peer {
+func start(t *testing.T, k *Kernel, role netns.Role) *peer {
 	t.Helper()
 	proc, err := k.Start(context.Background(), role)
 	if err != nil {
@@ -89,7 +89,7 @@ func drive(t *testing.T, k *Kernel, batch int) {
 	}
 	var originals sysctl.Snapshot
 	for _, d := range []perturb.Direction{perturb.Up, perturb.Down} {
-		sibling, w := start(t, k, parent.RoleSibling), start(t, k, parent.RoleWriter)
+		sibling, w := start(t, k, netns.RoleSibling), start(t, k, netns.RoleWriter)
 		sibling.survey()
 		base := w.survey()
 		if originals == nil {
@@ -117,7 +117,7 @@ func drive(t *testing.T, k *Kernel, batch int) {
 			sibling.ask(protocol.Request{Sweep: &protocol.Sweep{}})
 		}
 		k.clock.sleep(replaySettle)
-		later := start(t, k, parent.RoleLater)
+		later := start(t, k, netns.RoleLater)
 		later.survey()
 		later.quit()
 		w.quit()
@@ -127,7 +127,7 @@ func drive(t *testing.T, k *Kernel, batch int) {
 }
 
 func restore(t *testing.T, k *Kernel, originals sysctl.Snapshot, host *sysctl.Sweeper) {
-	w := start(t, k, parent.RoleWriter)
+	w := start(t, k, netns.RoleWriter)
 	var m protocol.Replay
 	for _, e := range originals {
 		if e.Writable() && e.State.OK() {

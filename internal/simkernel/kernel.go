@@ -11,7 +11,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -36,12 +36,12 @@ type Kernel struct {
 	template []cell
 	original []base // of the template
 	pristine []base // what a fresh namespace looks like where nobody leaked
-	started  map[parent.Role]int
+	started  map[netns.Role]int
 	pending  []pending
 	log      Log
 }
 
-var _ parent.Machine = (*Kernel)(nil)
+var _ netns.Machine = (*Kernel)(nil)
 
 // Host implements parent.Machine.
 func (k *Kernel) Host() sysctl.Tree { return view{k, k.host} }
@@ -82,7 +82,7 @@ const build = "simulated"
 var errKilled = errors.New("signal: killed")
 
 // Start implements parent.Machine: child.Serve in a goroutine, on a fresh namespace.
-func (k *Kernel) Start(ctx context.Context, role parent.Role) (*parent.Process, error) {
+func (k *Kernel) Start(ctx context.Context, role netns.Role) (*netns.Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -108,7 +108,7 @@ func (k *Kernel) Start(ctx context.Context, role parent.Role) (*parent.Process, 
 			ended = errKilled
 		}
 	}()
-	return &parent.Process{
+	return &netns.Process{
 		Requests: watched{toChild, k, ns},
 		Replies:  replies,
 		Build:    build,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -97,7 +97,7 @@ func TestNamespaces(t *testing.T) {
 		}
 	})
 	host := k.Host()
-	a, b := view{k, k.enter(parent.RoleWriter)}, view{k, k.enter(parent.RoleSibling)}
+	a, b := view{k, k.enter(netns.RoleWriter)}, view{k, k.enter(netns.RoleSibling)}
 	wantValue(t, a, "net/own", "1")
 	wantErrno(t, a.Write("net/own", "2"), 0)
 	wantErrno(t, a.Write("net/global", "2"), 0)
@@ -108,7 +108,7 @@ func TestNamespaces(t *testing.T) {
 	wantValue(t, host, "net/global", "2")
 	wantErrno(t, host.Write("net/inherited", "9"), 0)
 	wantValue(t, b, "net/inherited", "1")
-	wantValue(t, view{k, k.enter(parent.RoleLater)}, "net/inherited", "9")
+	wantValue(t, view{k, k.enter(netns.RoleLater)}, "net/inherited", "9")
 	if st := a.Read("net/hostonly"); st != sysctl.Absent {
 		t.Errorf("a child reads %+v where there is no key", st)
 	}
@@ -131,7 +131,7 @@ func TestLatch(t *testing.T) {
 		key := b.add(m)
 		b.keys[key].plant = b.plant(LatchSame, key)
 	})
-	host, child := k.Host(), view{k, k.enter(parent.RoleWriter)}
+	host, child := k.Host(), view{k, k.enter(netns.RoleWriter)}
 	wantErrno(t, child.Write("net/latch", "1"), 0)
 	wantErrno(t, child.Write("net/latch", "0"), syscall.EBUSY)
 	wantErrno(t, host.Write("net/latch", "0"), syscall.EBUSY)
@@ -146,9 +146,9 @@ func TestDelay(t *testing.T) {
 			actions: []action{{to: toHost | toOthers, key: effect, value: written}},
 		}, cause)
 	})
-	early, w := view{k, k.enter(parent.RoleSibling)}, view{k, k.enter(parent.RoleWriter)}
+	early, w := view{k, k.enter(netns.RoleSibling)}, view{k, k.enter(netns.RoleWriter)}
 	wantErrno(t, w.Write("net/cause", "7"), 0)
-	late := view{k, k.enter(parent.RoleSibling)}
+	late := view{k, k.enter(netns.RoleSibling)}
 	k.leave(w.ns)
 	clock.sleep(19 * time.Millisecond)
 	wantValue(t, k.Host(), "net/effect", "0")
@@ -171,8 +171,8 @@ func TestVisible(t *testing.T) {
 			actions: []action{{to: toHost | toOthers | toLater, key: effect, value: written}},
 		}, cause)
 	})
-	k.enter(parent.RoleSibling)
-	w := view{k, k.enter(parent.RoleWriter)}
+	k.enter(netns.RoleSibling)
+	w := view{k, k.enter(netns.RoleWriter)}
 	w.ns.planned = true
 	wantErrno(t, w.Write("net/cause", "7"), 0)
 	if l := k.Log(); l.seen(0) {
@@ -182,7 +182,7 @@ func TestVisible(t *testing.T) {
 	if _, err := k.Host().List(); err != nil {
 		t.Fatal(err)
 	}
-	k.enter(parent.RoleLater)
+	k.enter(netns.RoleLater)
 	want := map[Effect]bool{
 		{report.ObserverHost, "net/effect"}: true, {report.ObserverSibling, "net/effect"}: true, {report.ObserverLater, "net/effect"}: true,
 	}
@@ -204,7 +204,7 @@ func TestRestless(t *testing.T) {
 			b.add(m)
 		}
 	})
-	host, child := k.Host(), view{k, k.enter(parent.RoleSibling)}
+	host, child := k.Host(), view{k, k.enter(netns.RoleSibling)}
 	if first := host.Read("net/read"); host.Read("net/read") == first {
 		t.Error("the same value twice")
 	}
@@ -231,7 +231,7 @@ func TestUndo(t *testing.T) {
 		_, truth := Generate(seed)
 		k := truth.again()
 		before := k.Snapshot()
-		w := view{k, k.enter(parent.RoleWriter)}
+		w := view{k, k.enter(netns.RoleWriter)}
 		originals, err := sysctl.Survey(w, w.Keep())
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ func TestUndo(t *testing.T) {
 			}
 		}
 		k.clock.sleep(replaySettle)
-		undo := view{k, k.enter(parent.RoleWriter)}
+		undo := view{k, k.enter(netns.RoleWriter)}
 		for _, e := range originals {
 			_ = undo.Write(e.Key, e.State.Value)
 		}
@@ -262,7 +262,7 @@ func TestUndo(t *testing.T) {
 				t.Errorf("seed %d: %s was %q and stays %q: %v", seed, e.Key, e.State.Value, after[e.Key].State.Value, truth.Plants)
 			}
 		}
-		later := k.enter(parent.RoleLater)
+		later := k.enter(netns.RoleLater)
 		for i := range k.keys {
 			e := Effect{report.ObserverLater, k.keys[i].name}
 			if k.keys[i].restless == nil && k.state(later, i) != k.pristine[i] && !c.oneWayAt(e) && !k.keys[i].inherit {
@@ -275,7 +275,7 @@ func TestUndo(t *testing.T) {
 func TestProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, _ := Generate(1)
-		p := start(t, k, parent.RoleWriter)
+		p := start(t, k, netns.RoleWriter)
 		if k.Live() != 1 {
 			t.Error("the child is not alive")
 		}
@@ -292,7 +292,7 @@ func TestProcess(t *testing.T) {
 		if err := p.conn.Send(protocol.Request{Quit: &protocol.Quit{}}); err == nil {
 			t.Error("a killed child still listens")
 		}
-		p = start(t, k, parent.RoleSibling)
+		p = start(t, k, netns.RoleSibling)
 		if err := p.proc.Requests.Close(); err != nil {
 			t.Error(err)
 		}
@@ -301,7 +301,7 @@ func TestProcess(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := k.Start(ctx, parent.RoleLater); !errors.Is(err, context.Canceled) {
+		if _, err := k.Start(ctx, netns.RoleLater); !errors.Is(err, context.Canceled) {
 			t.Errorf("start after cancel: %v", err)
 		}
 		if k.Live() != 0 {

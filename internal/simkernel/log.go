@@ -9,7 +9,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // Log is what the kernel saw happen in a run.
@@ -46,7 +46,7 @@ func (l *Log) replayed(k sysctl.Key) bool { return l.any[k] == everybodyTells }
 // Write is one write in a child that reached its handler.
 type Write struct {
 	At     time.Time
-	Role   parent.Role
+	Role   netns.Role
 	Number int // which of the role's children
 	// Planned tells that it was asked for by a perturb request, not by a replay.
 	Planned  bool
@@ -104,7 +104,7 @@ func (k *Kernel) whoTells(e *event) (who tellers) {
 		who |= hostTells
 	}
 	for _, ns := range slices.Backward(k.children) {
-		if ns.role == parent.RoleSibling {
+		if ns.role == netns.RoleSibling {
 			if k.differs(e, ns) {
 				who |= siblingTells
 			}
@@ -130,7 +130,7 @@ func (k *Kernel) notice(ns *namespace, key int) {
 		return
 	}
 	// A sibling that started with a leaked value may also see it put right.
-	if ns == k.host || ns.role == parent.RoleSibling && k.state(ns, key) != k.pristine[key] {
+	if ns == k.host || ns.role == netns.RoleSibling && k.state(ns, key) != k.pristine[key] {
 		k.see(from, ns.observer(), key)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // What comes long after its write looks like a key that moves by itself, and is none:
@@ -23,14 +24,14 @@ func TestLongAfter(t *testing.T) {
 		cross  bool // another key
 		always bool // to the same value, whatever is written
 		delay  time.Duration
-		writer parent.Writer
+		writer trace.Writer
 	}{
 		"the host's of the same name": {to: toHost, delay: 3 * time.Second},
 		"the host's, same value":      {to: toHost, always: true, delay: 3 * time.Second},
 		"another of the host's":       {to: toHost, cross: true, always: true, delay: 3 * time.Second},
 		"a sibling's":                 {to: toOthers, always: true, delay: 2 * time.Second},
 		"after six seconds":           {to: toHost, delay: 6 * time.Second},
-		"by an ordinary user":         {to: toHost, delay: 3 * time.Second, writer: parent.WriterUserNS},
+		"by an ordinary user":         {to: toHost, delay: 3 * time.Second, writer: trace.WriterUserNS},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(4) {
@@ -57,7 +58,7 @@ func TestLongAfter(t *testing.T) {
 					o := parent.Options{Seed: seed, BatchSize: []int{1, 2, 4}[seed%3], Logger: zerolog.Nop()}
 					o.Progress = func(parent.Progress) { time.Sleep(tt.delay / 8) } // a pass takes seconds, as on a real machine
 					if tt.writer != "" {
-						o.Writers = []parent.Writer{tt.writer}
+						o.Writers = []trace.Writer{tt.writer}
 					}
 					before := k.Snapshot()
 					r, err := parent.Run(context.Background(), k, o)

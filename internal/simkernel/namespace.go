@@ -5,16 +5,16 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // roleHost marks the host's namespace; parent has no role for it.
-const roleHost parent.Role = ""
+const roleHost netns.Role = ""
 
 // namespace is one network namespace. Everything in it is guarded by Kernel.mu.
 type namespace struct {
-	role parent.Role
+	role netns.Role
 	// number counts the namespaces of a role, so that draws do not depend on the
 	// order in which children start at the same moment.
 	number int
@@ -42,7 +42,7 @@ func (ns *namespace) observer() string {
 	switch ns.role {
 	case roleHost:
 		return report.ObserverHost
-	case parent.RoleSibling:
+	case netns.RoleSibling:
 		return report.ObserverSibling
 	}
 	return ""
@@ -96,7 +96,7 @@ func (k *Kernel) makeHost() {
 }
 
 // enter makes a fresh namespace from the host at this moment.
-func (k *Kernel) enter(role parent.Role) *namespace {
+func (k *Kernel) enter(role netns.Role) *namespace {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.advance()
@@ -110,7 +110,7 @@ func (k *Kernel) enter(role parent.Role) *namespace {
 			c.value, c.from = k.host.cells[i].value, k.host.cells[i].from
 		}
 	}
-	if role == parent.RoleLater {
+	if role == netns.RoleLater {
 		ns.base = k.pristine
 		k.noticeLater(ns)
 	} else {

@@ -12,6 +12,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // A probe shows just what the same writes show on a fresh kernel, and nothing
@@ -53,7 +54,7 @@ func TestProbe(t *testing.T) {
 // causeWrites gives each key of the plants' causes a likely value.
 func causeWrites(t *testing.T, truth Truth) []assignment {
 	k := truth.again()
-	tree := view{k, k.enter(parent.RoleWriter)}
+	tree := view{k, k.enter(netns.RoleWriter)}
 	base, err := sysctl.Survey(tree, tree.Keep())
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // replaySettle is longer than any delay.
@@ -21,8 +21,8 @@ type assignment struct {
 // its observers then see.
 func (t Truth) replay(writes []assignment) map[Effect]bool {
 	k := t.again()
-	sibling := k.enter(parent.RoleSibling)
-	writer := view{k, k.enter(parent.RoleWriter)}
+	sibling := k.enter(netns.RoleSibling)
+	writer := view{k, k.enter(netns.RoleWriter)}
 	for _, w := range writes {
 		_ = writer.Write(w.key, w.value) // a rejected write may be the cause
 	}
@@ -30,7 +30,7 @@ func (t Truth) replay(writes []assignment) map[Effect]bool {
 	k.advance()
 	k.leave(writer.ns)
 	k.clock.sleep(replaySettle)
-	later := k.enter(parent.RoleLater)
+	later := k.enter(netns.RoleLater)
 	seen := map[Effect]bool{}
 	for i := range k.keys {
 		if k.keys[i].restless != nil {

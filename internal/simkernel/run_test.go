@@ -20,6 +20,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -54,7 +55,7 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		opts := parent.Options{Seed: rng.Uint64(), BatchSize: 1 + rng.IntN(16), Logger: logger}
 		if seed%8 == 7 { // two of them find the same
-			opts.Writers = []parent.Writer{parent.WriterUserNS, parent.WriterRoot}
+			opts.Writers = []trace.Writer{trace.WriterUserNS, trace.WriterRoot}
 		}
 		opts.Thorough = thoroughFlag != nil && *thoroughFlag || seed%16 == 5
 		opts.Descriptors = seed%8 == 3

@@ -10,7 +10,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 // describe is all that is drawn from a seed, as text.
@@ -78,7 +78,7 @@ func TestTruthOfSingleWrites(t *testing.T) {
 
 func singleWrites(t *testing.T, truth Truth) (shown, of int) {
 	k := truth.again()
-	tree := view{k, k.enter(parent.RoleWriter)}
+	tree := view{k, k.enter(netns.RoleWriter)}
 	base, err := sysctl.Survey(tree, tree.Keep())
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/netns"
 )
 
 var errEnough = errors.New("enough")
@@ -72,7 +73,7 @@ type stopping struct {
 	after func()
 }
 
-func (s *stopping) Start(ctx context.Context, role parent.Role) (*parent.Process, error) {
+func (s *stopping) Start(ctx context.Context, role netns.Role) (*netns.Process, error) {
 	s.after()
 	return s.Kernel.Start(ctx, role)
 }

@@ -1,26 +1,27 @@
-package parent
+package client
 
 import (
 	"context"
 	"errors"
 	"io"
-	"os/exec"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // slow is a machine with one kind of child: after its hello, answer says all else.
 type slow struct {
-	Machine
+	netns.Machine
 	answer func(*protocol.ChildConn)
 }
 
-func (s slow) Start(context.Context, Role) (*Process, error) {
+func (s slow) Start(context.Context, netns.Role) (*netns.Process, error) {
 	requests, toChild := io.Pipe()
 	replies, toParent := io.Pipe()
 	kill := sync.OnceFunc(func() { _, _ = requests.Close(), toParent.Close() })
@@ -32,7 +33,7 @@ func (s slow) Start(context.Context, Role) (*Process, error) {
 			s.answer(conn)
 		}
 	}()
-	return &Process{Requests: toChild, Replies: replies, Kill: kill, Wait: func() error { <-ended; return nil }}, nil
+	return &netns.Process{Requests: toChild, Replies: replies, Kill: kill, Wait: func() error { <-ended; return nil }}, nil
 }
 
 // A child may take any time, as long as it says something; one that is silent is given up,
@@ -69,45 +70,21 @@ func TestSilence(t *testing.T) {
 					time.Sleep(tc.wait)
 					_ = conn.Send(protocol.Reply{Done: &protocol.Done{}}) // the parent may have given up
 				}}
-				p := newPace(least)
-				p.note(stepSurvey, tc.before)
-				c, err := startClient(t.Context(), m, RoleWriter, p)
+				p := NewPace(least)
+				p.Note(StepSurvey, tc.before)
+				c, err := Start(t.Context(), m, netns.RoleWriter, Config{Pace: p})
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = c.writes("perturb", []sysctl.Key{"net/a"}, protocol.Request{Perturb: &protocol.Perturb{Items: []protocol.Item{}}}, func(write) bool { return true })
-				if errors.Is(err, errDeadline) != tc.fails || err != nil != tc.fails {
+				_, err = c.writes("perturb", []sysctl.Key{"net/a"}, protocol.Request{Perturb: &protocol.Perturb{Items: []protocol.Item{}}}, func(trace.Write) bool { return true })
+				if errors.Is(err, ErrDeadline) != tc.fails || err != nil != tc.fails {
 					t.Errorf("%v", err)
 				}
 				if took := p.took["perturb"]; !tc.fails && took != max(tc.silence, tc.wait) {
 					t.Errorf("the longest silence was %v", took)
 				}
-				c.abandon()
+				c.Abandon()
 			})
 		})
 	}
 }
-
-// Output that somebody else has open is no failure of a process that ended well.
-func TestGoodEnd(t *testing.T) {
-	cmd := exec.Command("/bin/sh", "-c", "exec sleep 1000 >/dev/null &\necho $!")
-	cmd.Stderr = &logTail{}
-	var pid logged
-	cmd.Stdout = &pid
-	cmd.WaitDelay = 1
-	err := cmd.Run()
-	defer func() { _ = exec.Command("kill", string(pid)).Run() }()
-	if !errors.Is(err, exec.ErrWaitDelay) {
-		t.Fatalf("this is no such end: %v", err)
-	}
-	if err := goodEnd(err); err != nil {
-		t.Error(err)
-	}
-	if err := goodEnd(exec.Command("/bin/false").Run()); err == nil {
-		t.Error("a bad end is none")
-	}
-}
-
-type logged []byte
-
-func (l *logged) Write(b []byte) (int, error) { *l = append(*l, b...); return len(b), nil }

@@ -1,4 +1,4 @@
-package parent
+package netns
 
 import (
 	"bytes"
@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
-
-	"github.com/netns-verify/netns-verify/protocol"
 )
 
 func TestParseLogLine(t *testing.T) {
@@ -104,18 +103,26 @@ func TestLogTail(t *testing.T) {
 	}
 }
 
-// TestUserNamespace: a child that is not in the user namespace that it was started in is
-// not who it is said to be.
-func TestUserNamespace(t *testing.T) {
-	const ours, other = 1, 2
-	for _, tt := range []struct {
-		own  bool
-		says uint64
-		ok   bool
-	}{{false, ours, true}, {false, other, false}, {true, other, true}, {true, ours, false}} {
-		c := &client{proc: &Process{UserNS: ours, OwnUserNS: tt.own}}
-		if err := c.check(&protocol.Hello{Version: protocol.Version, UserNS: tt.says}); (err == nil) != tt.ok {
-			t.Errorf("of its own %v, it says %d: %v", tt.own, tt.says, err)
-		}
+// Output that somebody else has open is no failure of a process that ended well.
+func TestGoodEnd(t *testing.T) {
+	cmd := exec.Command("/bin/sh", "-c", "exec sleep 1000 >/dev/null &\necho $!")
+	cmd.Stderr = &logTail{}
+	var pid logged
+	cmd.Stdout = &pid
+	cmd.WaitDelay = 1
+	err := cmd.Run()
+	defer func() { _ = exec.Command("kill", string(pid)).Run() }()
+	if !errors.Is(err, exec.ErrWaitDelay) {
+		t.Fatalf("this is no such end: %v", err)
+	}
+	if err := goodEnd(err); err != nil {
+		t.Error(err)
+	}
+	if err := goodEnd(exec.Command("/bin/false").Run()); err == nil {
+		t.Error("a bad end is none")
 	}
 }
+
+type logged []byte
+
+func (l *logged) Write(b []byte) (int, error) { *l = append(*l, b...); return len(b), nil }

@@ -1,4 +1,4 @@
-package parent
+package netns
 
 import (
 	"bytes"
@@ -100,20 +100,20 @@ func (l *Linux) Start(_ context.Context, role Role) (*Process, error) {
 }
 
 func (l *Linux) start(role Role) (*Process, error) {
-	var pipes pipes
-	defer pipes.closeChildEnds()
-	requestsR, requestsW := pipes.add()
-	repliesR, repliesW := pipes.add()
+	var pipes Pipes
+	defer pipes.CloseChildEnds()
+	requestsR, requestsW := pipes.Add()
+	repliesR, repliesW := pipes.Add()
 	socket, socketChild := pipes.addSocket()
-	if pipes.err != nil {
-		pipes.closeAll()
-		return nil, pipes.err
+	if pipes.Err != nil {
+		pipes.CloseAll()
+		return nil, pipes.Err
 	}
-	pipes.childEnds = []*os.File{requestsR, repliesW, socketChild}
+	pipes.ChildEnds = []*os.File{requestsR, repliesW, socketChild}
 
 	tail := &logTail{log: l.cfg.Logger.With().Str("role", string(role)).Logger()}
 	cmd := reexec.Command(l.cfg.Entry, string(role), l.cfg.Root, l.cfg.LogLevel, l.cfg.Marks)
-	cmd.ExtraFiles = pipes.childEnds
+	cmd.ExtraFiles = pipes.ChildEnds
 	cmd.Stderr = tail
 	cmd.WaitDelay = time.Second // whoever else has stderr open is not waited for
 	cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWNET
@@ -139,7 +139,7 @@ func (l *Linux) start(role Role) (*Process, error) {
 		close(exited)
 	}()
 	if err := <-started; err != nil {
-		pipes.closeAll()
+		pipes.CloseAll()
 		return nil, err
 	}
 	kill := sync.OnceFunc(func() {
@@ -181,43 +181,43 @@ func asOrdinaryUser(a *syscall.SysProcAttr) {
 	a.Credential = &syscall.Credential{NoSetGroups: true} // may not be set in there (user_namespaces(7))
 }
 
-// pipes makes pipes and closes the right ends of them, whatever fails.
-type pipes struct {
-	all, childEnds []*os.File
-	err            error
+// Pipes makes pipes and closes the right ends of them, whatever fails.
+type Pipes struct {
+	all, ChildEnds []*os.File
+	Err            error
 }
 
-func (p *pipes) add() (r, w *os.File) {
-	if p.err != nil {
+func (p *Pipes) Add() (r, w *os.File) {
+	if p.Err != nil {
 		return nil, nil
 	}
-	r, w, p.err = os.Pipe()
-	if p.err == nil {
+	r, w, p.Err = os.Pipe()
+	if p.Err == nil {
 		p.all = append(p.all, r, w)
 	}
 	return r, w
 }
 
-func (p *pipes) addSocket() (ours, childs *os.File) {
-	if p.err != nil {
+func (p *Pipes) addSocket() (ours, childs *os.File) {
+	if p.Err != nil {
 		return nil, nil
 	}
-	ours, childs, p.err = socketPair()
-	if p.err == nil {
+	ours, childs, p.Err = socketPair()
+	if p.Err == nil {
 		p.all = append(p.all, ours, childs)
 	}
 	return ours, childs
 }
 
-// closeChildEnds must follow the start at once: as long as the parent holds a
+// CloseChildEnds must follow the start at once: as long as the parent holds a
 // copy, it gets no EOF when the child dies.
-func (p *pipes) closeChildEnds() {
-	for _, f := range p.childEnds {
+func (p *Pipes) CloseChildEnds() {
+	for _, f := range p.ChildEnds {
 		_ = f.Close()
 	}
 }
 
-func (p *pipes) closeAll() {
+func (p *Pipes) CloseAll() {
 	for _, f := range p.all {
 		_ = f.Close()
 	}

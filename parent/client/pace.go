@@ -1,15 +1,14 @@
-package parent
+package client
 
 import (
-	"context"
 	"sync"
 	"time"
 )
 
-// pace is how long the steps of a run take on this machine, and so how long the silence of
+// Pace is how long the steps of a run take on this machine, and so how long the silence of
 // a child may be: a busy machine is slow, and a child that hangs is silent for ever. What
 // counts is the longest silence in a step, which any message ends.
-type pace struct {
+type Pace struct {
 	least time.Duration // Options.Deadline
 
 	mu   sync.Mutex
@@ -18,10 +17,10 @@ type pace struct {
 
 // The steps that are no requests to a child.
 const (
-	// stepSurvey is to read all keys, of the host first: nothing of a child's takes much longer.
-	stepSurvey = "survey"
+	// StepSurvey is to read all keys, of the host first: nothing of a child's takes much longer.
+	StepSurvey = "survey"
 	stepEnd    = "end"
-	stepDrain  = "drain"
+	StepDrain  = "drain"
 )
 
 const (
@@ -31,34 +30,22 @@ const (
 	maxStretch = 20
 )
 
-func newPace(least time.Duration) *pace { return &pace{least: least, took: map[string]time.Duration{}} }
+func NewPace(least time.Duration) *Pace { return &Pace{least: least, took: map[string]time.Duration{}} }
 
-// note takes note of a silence in a step that came to a good end.
-func (p *pace) note(step string, silence time.Duration) {
+// Note takes note of a silence in a step that came to a good end.
+func (p *Pace) Note(step string, silence time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.took[step] = max(p.took[step], silence)
 }
 
 // deadline is how long to wait for the next message in a step.
-func (p *pace) deadline(step string) time.Duration { return p.atLeast(step, p.least) }
+func (p *Pace) deadline(step string) time.Duration { return p.AtLeast(step, p.least) }
 
-func (p *pace) atLeast(step string, least time.Duration) time.Duration {
+func (p *Pace) AtLeast(step string, least time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return min(max(least, slack*max(p.took[step], p.took[stepSurvey])), maxStretch*least)
-}
-
-// awaitDrain waits until the namespaces of all children that have ended are gone.
-func (r *run) awaitDrain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.pace.atLeast(stepDrain, drainDeadline), errDeadline)
-	defer cancel()
-	began := time.Now()
-	err := r.m.Drain(ctx)
-	if err == nil {
-		r.pace.note(stepDrain, time.Since(began))
-	}
-	return err
+	return min(max(least, slack*max(p.took[step], p.took[StepSurvey])), maxStretch*least)
 }
 
 // silence is the time since the last message, which must not be longer than a deadline.

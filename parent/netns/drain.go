@@ -1,4 +1,4 @@
-package parent
+package netns
 
 import (
 	"bufio"
@@ -18,6 +18,9 @@ import (
 // drainGuess is how long to wait where the end of namespaces cannot be
 // observed: cleanup was seen 70 ms after the process (6.18).
 const drainGuess = 500 * time.Millisecond
+
+// DrainDeadline is the least that a wait for ended namespaces to be cleaned up may take.
+const DrainDeadline = 30 * time.Second
 
 // drain is the helper process that observes the end of network namespaces
 // (child.DrainMain says how). It is started early, because that takes longer

@@ -1,4 +1,4 @@
-package parent
+package client
 
 import (
 	"cmp"
@@ -6,47 +6,69 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
-// client is the parent's side of one child. After an error it is of no use
+// Config is what children are started with.
+type Config struct {
+	Pace *Pace
+	// Announce, if not nil, is told of each request that writes before it is sent. With its
+	// error the request is not sent.
+	Announce func(*Client, protocol.Request) error
+	// Writing, if not nil, is told which keys a request writes, before it is sent.
+	Writing func([]sysctl.Key)
+	// Unended, if not nil, is set where a child was killed and did not end.
+	Unended *atomic.Bool
+}
+
+// Client is the parent's side of one child. After an error it is of no use
 // any more, and the child has been killed.
-type client struct {
-	role Role
-	proc *Process
+type Client struct {
+	cfg  Config
+	role netns.Role
+	proc *netns.Process
 	conn *protocol.ParentConn
-	pace *pace
 	pid  int
 	dead bool
+	made []protocol.Device // beside lo
 
-	writing  func([]sysctl.Key)           // Options.Writing
-	announce func(protocol.Request) error // to Options.Guard
-	made     []protocol.Device            // beside lo
-	base     sysctl.Snapshot              // run.focus
-	unended  *atomic.Bool                 // run.unended
+	// Base is what a look at some keys is compared with.
+	Base sysctl.Snapshot
 }
+
+// PID is the child's process id.
+func (c *Client) PID() int { return c.pid }
+
+// Ended tells that the child has ended, or was given up.
+func (c *Client) Ended() bool { return c.dead }
+
+// Made is the devices that the child was asked to make, and how that went.
+func (c *Client) Made() []protocol.Device { return c.made }
 
 // maxAnswer is how much a child may say in answer to one request, in bytes: the survey
 // of a namespace with hundreds of devices is a few MB.
 const maxAnswer = 256 << 20
 
-// errDeadline is the cause of a call in which the child was silent for too long.
-var errDeadline = errors.New("no answer within the deadline")
+// ErrDeadline is the cause of a call in which the child was silent for too long.
+var ErrDeadline = errors.New("no answer within the deadline")
 
-// startClient starts a child and hears its hello.
-func startClient(ctx context.Context, m Machine, role Role, pace *pace) (*client, error) {
+// Start starts a child and hears its hello.
+func Start(ctx context.Context, m netns.Machine, role netns.Role, cfg Config) (*Client, error) {
 	proc, err := m.Start(ctx, role)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{
-		role: role, proc: proc, pace: pace,
+	c := &Client{
+		cfg: cfg, role: role, proc: proc,
 		conn: protocol.NewConn[protocol.Reply, protocol.Request](proc.Replies, proc.Requests),
 	}
 	var hello *protocol.Hello
@@ -68,7 +90,7 @@ func startClient(ctx context.Context, m Machine, role Role, pace *pace) (*client
 	return c, nil
 }
 
-func (c *client) check(h *protocol.Hello) error {
+func (c *Client) check(h *protocol.Hello) error {
 	switch {
 	case h.Version != protocol.Version:
 		return fmt.Errorf("it speaks protocol version %d, this is %d", h.Version, protocol.Version)
@@ -83,7 +105,7 @@ func (c *client) check(h *protocol.Hello) error {
 }
 
 // call sends a request and passes the replies on until done.
-func (c *client) call(what string, req protocol.Request, on func(protocol.Reply) error) error {
+func (c *Client) call(what string, req protocol.Request, on func(protocol.Reply) error) error {
 	if c.dead {
 		return fmt.Errorf("%s: %s: the child is gone", c.role, what)
 	}
@@ -153,24 +175,24 @@ const (
 // limited runs f, which calls heard after each message: without one for as long as the
 // deadline the child is given up. It does not survive an error.
 // Requests are not cut short by the run's context: it is asked between them.
-func (c *client) limited(what string, f func(heard func()) error) error {
-	s := listen(c.pace.deadline(what), c.proc.Kill)
+func (c *Client) limited(what string, f func(heard func()) error) error {
+	s := listen(c.cfg.Pace.deadline(what), c.proc.Kill)
 	err := f(s.heard)
 	if !s.over() {
-		err = fmt.Errorf("%w (%v)", errDeadline, s.deadline)
+		err = fmt.Errorf("%w (%v)", ErrDeadline, s.deadline)
 	}
 	if err != nil {
 		return c.fail(what, err)
 	}
-	c.pace.note(what, s.longest)
+	c.cfg.Pace.Note(what, s.longest)
 	return nil
 }
 
 // fail kills the child and adds how it ended to the error.
-func (c *client) fail(what string, err error) error {
+func (c *Client) fail(what string, err error) error {
 	c.dead = true
 	c.proc.Kill()
-	if werr := c.wait(); werr != nil && !errors.Is(err, errDeadline) && errors.Is(err, io.EOF) {
+	if werr := c.wait(); werr != nil && !errors.Is(err, ErrDeadline) && errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the child ended (%w)", werr)
 	} else if werr != nil {
 		err = fmt.Errorf("%w (the child: %v)", err, werr)
@@ -180,13 +202,13 @@ func (c *client) fail(what string, err error) error {
 	return fmt.Errorf("%s: %s: %w", c.role, what, err)
 }
 
-// survey asks for all keys and makes them the baseline of the child's sweeps.
-func (c *client) survey() (sysctl.Snapshot, error) {
-	return c.entries(stepSurvey, protocol.Request{Survey: &protocol.Survey{}})
+// Survey asks for all keys and makes them the baseline of the child's sweeps.
+func (c *Client) Survey() (sysctl.Snapshot, error) {
+	return c.entries(StepSurvey, protocol.Request{Survey: &protocol.Survey{}})
 }
 
 // entries collects the keys that answer a request, in their order.
-func (c *client) entries(what string, req protocol.Request) (sysctl.Snapshot, error) {
+func (c *Client) entries(what string, req protocol.Request) (sysctl.Snapshot, error) {
 	var s sysctl.Snapshot
 	err := c.call(what, req, func(r protocol.Reply) error {
 		if r.Entries == nil {
@@ -200,15 +222,15 @@ func (c *client) entries(what string, req protocol.Request) (sysctl.Snapshot, er
 			if len(s) > 0 && k <= s[len(s)-1].Key {
 				return fmt.Errorf("%s is out of order at %s", what, k)
 			}
-			s = append(s, sysctl.Entry{Key: k, Mode: fileMode(e.Mode), State: e.State.State()})
+			s = append(s, sysctl.Entry{Key: k, Mode: FileMode(e.Mode), State: e.State.State()})
 		}
 		return nil
 	})
 	return s, err
 }
 
-// sweep asks for what changed since the survey; known, of the keys that were there.
-func (c *client) sweep(known bool) ([]sysctl.Change, error) {
+// Sweep asks for what changed since the survey; known, of the keys that were there.
+func (c *Client) Sweep(known bool) ([]sysctl.Change, error) {
 	var changes []sysctl.Change
 	err := c.call("sweep", protocol.Request{Sweep: &protocol.Sweep{Known: known}}, func(r protocol.Reply) error {
 		if r.Changes == nil {
@@ -226,30 +248,30 @@ func (c *client) sweep(known bool) ([]sysctl.Change, error) {
 	return changes, err
 }
 
-// perturb has a batch written; it returns the writes made so far with an error.
-func (c *client) perturb(items []protocol.Item) ([]write, error) {
+// Perturb has a batch written; it returns the writes made so far with an error.
+func (c *Client) Perturb(items []protocol.Item) ([]trace.Write, error) {
 	most := map[string]int{}
 	keys := make([]sysctl.Key, len(items))
 	for i, it := range items {
 		keys[i] = sysctl.Key(it.Key)
 		most[string(it.Key)] += len(it.Candidates) + len(it.Avoid)
 	}
-	return c.writes("perturb", keys, protocol.Request{Perturb: &protocol.Perturb{Items: items}}, func(w write) bool {
-		most[string(w.key)]--
-		return most[string(w.key)] >= 0
+	return c.writes("perturb", keys, protocol.Request{Perturb: &protocol.Perturb{Items: items}}, func(w trace.Write) bool {
+		most[string(w.Key)]--
+		return most[string(w.Key)] >= 0
 	})
 }
 
-// replay has exactly these writes repeated.
-func (c *client) replay(ws []write) ([]write, error) {
+// Replay has exactly these writes repeated.
+func (c *Client) Replay(ws []trace.Write) ([]trace.Write, error) {
 	m := &protocol.Replay{Writes: make([]protocol.Assign, len(ws))}
 	for i, w := range ws {
-		m.Writes[i] = protocol.Assign{Key: protocol.Bytes(w.key), Value: protocol.Bytes(w.value), Read: w.via == viaRead}
+		m.Writes[i] = protocol.Assign{Key: protocol.Bytes(w.Key), Value: protocol.Bytes(w.Value), Read: w.Via == trace.ViaRead}
 	}
 	i := 0
-	done, err := c.writes("replay", keysOf(ws), protocol.Request{Replay: m}, func(w write) bool {
+	done, err := c.writes("replay", trace.KeysOf(ws), protocol.Request{Replay: m}, func(w trace.Write) bool {
 		i++
-		return i <= len(ws) && w.key == ws[i-1].key && w.value == ws[i-1].value
+		return i <= len(ws) && w.Key == ws[i-1].Key && w.Value == ws[i-1].Value
 	})
 	if err == nil && len(done) != len(ws) {
 		err = c.fail("replay", fmt.Errorf("%s to a request for %d", report.Plural(len(done), "answer"), len(ws)))
@@ -259,29 +281,29 @@ func (c *client) replay(ws []write) ([]write, error) {
 
 // writes collects the results of a request's writes to the keys; asked tells
 // whether one was asked for.
-func (c *client) writes(what string, keys []sysctl.Key, req protocol.Request, asked func(write) bool) ([]write, error) {
-	var ws []write
-	if c.announce != nil {
-		if err := c.announce(req); err != nil {
+func (c *Client) writes(what string, keys []sysctl.Key, req protocol.Request, asked func(trace.Write) bool) ([]trace.Write, error) {
+	var ws []trace.Write
+	if c.cfg.Announce != nil {
+		if err := c.cfg.Announce(c, req); err != nil {
 			return nil, err
 		}
 	}
-	if c.writing != nil {
-		c.writing(keys)
+	if c.cfg.Writing != nil {
+		c.cfg.Writing(keys)
 	}
 	err := c.call(what, req, func(r protocol.Reply) error {
 		if r.Write == nil {
 			return errors.New("an answer that is no write")
 		}
-		w := write{
-			key: sysctl.Key(r.Write.Key), value: string(r.Write.Value), by: c.role.writer(), at: time.Now(),
-			before: r.Write.Before.State(), after: r.Write.After.State(),
+		w := trace.Write{
+			Key: sysctl.Key(r.Write.Key), Value: string(r.Write.Value), By: writerOf(c.role), At: time.Now(),
+			Before: r.Write.Before.State(), After: r.Write.After.State(),
 		}
 		if r.Write.Error != nil {
-			w.errno = r.Write.Error.Number()
+			w.Errno = r.Write.Error.Number()
 		}
 		if !asked(w) {
-			return fmt.Errorf("a write of %.80q that was not asked for", string(w.key))
+			return fmt.Errorf("a write of %.80q that was not asked for", string(w.Key))
 		}
 		ws = append(ws, w)
 		return nil
@@ -289,8 +311,8 @@ func (c *client) writes(what string, keys []sysctl.Key, req protocol.Request, as
 	return ws, err
 }
 
-// quit ends the child in good order and waits until the process is gone.
-func (c *client) quit() error {
+// Quit ends the child in good order and waits until the process is gone.
+func (c *Client) Quit() error {
 	if c.dead {
 		return nil
 	}
@@ -306,8 +328,8 @@ func (c *client) quit() error {
 	return nil
 }
 
-// abandon ends the child at once.
-func (c *client) abandon() {
+// Abandon ends the child at once.
+func (c *Client) Abandon() {
 	if !c.dead {
 		c.dead = true
 		c.kill(c.ending())
@@ -318,18 +340,18 @@ func (c *client) abandon() {
 const leastToEnd = 10 * time.Second
 
 // wait waits for the process, not for ever.
-func (c *client) wait() error {
+func (c *Client) wait() error {
 	ended := c.ending()
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(max(c.pace.deadline(stepEnd), leastToEnd)):
+	case <-time.After(max(c.cfg.Pace.deadline(stepEnd), leastToEnd)):
 		c.kill(ended)
-		return fmt.Errorf("process %d does not end: %w", c.pid, errDeadline)
+		return fmt.Errorf("process %d does not end: %w", c.pid, ErrDeadline)
 	}
 }
 
-func (c *client) ending() <-chan error {
+func (c *Client) ending() <-chan error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.proc.Wait() }()
 	return ended
@@ -337,13 +359,32 @@ func (c *client) ending() <-chan error {
 
 // kill takes note of a process in an uninterruptible system call, which outlives even
 // SIGKILL.
-func (c *client) kill(ended <-chan error) {
+func (c *Client) kill(ended <-chan error) {
 	c.proc.Kill()
 	select {
 	case <-ended:
-	case <-time.After(max(c.pace.deadline(stepEnd), leastToEnd)):
-		if c.unended != nil {
-			c.unended.Store(true)
+	case <-time.After(max(c.cfg.Pace.deadline(stepEnd), leastToEnd)):
+		if c.cfg.Unended != nil {
+			c.cfg.Unended.Store(true)
 		}
 	}
+}
+func FileMode(m uint32) fs.FileMode { return fs.FileMode(m) & 0o7777 }
+
+func RoleOf(w trace.Writer) netns.Role {
+	if w == trace.WriterUserNS {
+		return netns.RoleUserWriter
+	}
+	return netns.RoleWriter
+}
+
+// writerOf is the inverse of roleOf; it is empty for children that only watch.
+func writerOf(r netns.Role) trace.Writer {
+	switch r {
+	case netns.RoleWriter:
+		return trace.WriterRoot
+	case netns.RoleUserWriter:
+		return trace.WriterUserNS
+	}
+	return ""
 }

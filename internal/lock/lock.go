@@ -1,4 +1,6 @@
-package parent
+// Package lock is the machine's lock: one run at a time, whoever starts it. It knows
+// nothing of runs; whoever writes sysctls takes it first.
+package lock
 
 import (
 	"context"
@@ -19,22 +21,22 @@ import (
 // come to the same one: two runs at once would see each other's leaks.
 var lockDirs = []string{"/run/lock", "/run", "/tmp"}
 
-// ErrLock is that the lock's file could not be had.
-var ErrLock = errors.New("take the machine's lock")
+// Err is that the lock's file could not be had.
+var Err = errors.New("take the machine's lock")
 
-// Lock takes the machine's lock: one run at a time. It does not wait. The
+// Take takes the machine's lock: one run at a time. It does not wait. The
 // error of a second run names the process that holds it.
-func Lock() (unlock func(), err error) {
-	f, err := LockedFile()
+func Take() (unlock func(), err error) {
+	f, err := File()
 	if err != nil {
 		return nil, err
 	}
 	return func() { _ = f.Close() }, nil
 }
 
-// LockedFile takes the same lock. Whoever has the file holds it, until all have
+// File takes the same lock. Whoever has the file holds it, until all have
 // closed theirs: one process can hand it on to another (flock(2)).
-func LockedFile() (*os.File, error) {
+func File() (*os.File, error) {
 	for _, dir := range lockDirs {
 		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 			continue
@@ -44,26 +46,26 @@ func LockedFile() (*os.File, error) {
 			return f, err
 		}
 	}
-	return nil, fmt.Errorf("%w: none of %s can have it", ErrLock, strings.Join(lockDirs, ", "))
+	return nil, fmt.Errorf("%w: none of %s can have it", Err, strings.Join(lockDirs, ", "))
 }
 
 func lockedFile(path string) (*os.File, error) {
 	f, err := openLock(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLock, err)
+		return nil, fmt.Errorf("%w: %w", Err, err)
 	}
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		_ = f.Close()
-		return nil, errors.Join(fmt.Errorf("%w: %s is not a regular file: remove it", ErrLock, path), err)
+		return nil, errors.Join(fmt.Errorf("%w: %s is not a regular file: remove it", Err, path), err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer func() { _ = f.Close() }()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %w", ErrLock, &fs.PathError{Op: "flock", Path: path, Err: err})
+			return nil, fmt.Errorf("%w: %w", Err, &fs.PathError{Op: "flock", Path: path, Err: err})
 		}
 		return nil, fmt.Errorf("another run (pid %s) %w %s: wait for it (--wait) or end it", holder(f), errHeld, path)
 	}
-	holdLock(f)
+	Hold(f)
 	return f, nil
 }
 
@@ -98,12 +100,12 @@ func holder(f *os.File) string {
 // not be given up.
 const lockPoll = 100 * time.Millisecond
 
-// AwaitLockedFile is LockedFile that waits for so long for the lock, until ctx is cancelled.
+// Await is File that waits for so long for the lock, until ctx is cancelled.
 // Before it does, it says for whom.
-func AwaitLockedFile(ctx context.Context, wait time.Duration, says func(string)) (*os.File, error) {
+func Await(ctx context.Context, wait time.Duration, says func(string)) (*os.File, error) {
 	end := time.Now().Add(wait)
 	for first := true; ; first = false {
-		f, err := LockedFile()
+		f, err := File()
 		left := time.Until(end)
 		if !errors.Is(err, errHeld) || left <= 0 {
 			return f, err
@@ -111,15 +113,17 @@ func AwaitLockedFile(ctx context.Context, wait time.Duration, says func(string))
 		if first {
 			says(fmt.Sprintf("waiting at most %v: %v", wait, err))
 		}
-		if err := pause(ctx, min(left, lockPoll)); err != nil {
-			return nil, err
+		select {
+		case <-time.After(min(left, lockPoll)):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("stopped: %w", context.Cause(ctx))
 		}
 	}
 }
 
-// holdLock puts our pid into the lock's file. That is for the message above only;
+// Hold puts our pid into the lock's file. That is for the message above only;
 // another user's file is locked all the same.
-func holdLock(f *os.File) {
+func Hold(f *os.File) {
 	if f.Truncate(0) == nil {
 		_, _ = f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
 	}

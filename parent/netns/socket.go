@@ -1,4 +1,4 @@
-package parent
+package netns
 
 import (
 	"errors"
