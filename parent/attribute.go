@@ -8,6 +8,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/bisect"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -43,7 +44,7 @@ func (p *passState) attribute(ctx context.Context, effects []trace.Effect, batch
 		switch {
 		case trace.HasPlace(persistent, e.Place) && p.cameWithModule(e):
 		case e.Observer == trace.Host && (p.stuck[e.Key] || p.noise.loud && trace.HasPlace(off, e.Place)):
-		case trace.HasPlace(persistent, e.Place) && p.oneWayAt(e.Key) == nil && (p.unsteady(e.Key) || p.hostMoved(e.Key)):
+		case trace.HasPlace(persistent, e.Place) && p.leaks.OneWayAt(e.Key) == nil && (p.unsteady(e.Key) || p.hostMoved(e.Key)):
 			p.unexplained(e, "new namespaces have it from the host, where it has changed")
 		case trace.HasPlace(persistent, e.Place):
 			p.oneWay(e, batch)
@@ -52,7 +53,7 @@ func (p *passState) attribute(ctx context.Context, effects []trace.Effect, batch
 		}
 	}
 	if len(live) > 0 {
-		explained, err := p.explain(ctx, batch, how{})
+		explained, err := p.explain(ctx, batch, how{devices: onDevices(batch)})
 		if err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func (p *passState) attribute(ctx context.Context, effects []trace.Effect, batch
 // flush waits for effects that are still to come, and resets them, so that
 // they are not blamed on the next writes.
 func (r *run) flush(ctx context.Context, suspects []trace.Write) error {
-	return r.flushFor(ctx, suspects, r.latest())
+	return r.flushFor(ctx, suspects, r.leaks.Latest(r.o.Settle))
 }
 
 func (r *run) flushFor(ctx context.Context, suspects []trace.Write, settle time.Duration) error {
@@ -112,11 +113,13 @@ type how struct {
 	exit bool
 	// among is all that is looked for; nil: whatever there is.
 	among []trace.Effect
+	// devices: the children of the replays have some.
+	devices bool
 }
 
 // trial is a replay that looks in this way.
 func (h how) trial(ws []trace.Write) trial {
-	return trial{writes: ws, as: ws, settle: h.settle, later: h.later}
+	return trial{writes: ws, as: ws, settle: h.settle, later: h.later, devices: h.devices}
 }
 
 // explain replays suspects until silent: it finds the causes of what they
@@ -185,8 +188,8 @@ func (r *run) causes(ctx context.Context, effects []trace.Effect, rest []trace.W
 		if l == nil {
 			continue
 		}
-		causes = append(causes, trace.KeysOf(l.cause))
-		for _, e := range l.effects {
+		causes = append(causes, trace.KeysOf(l.Cause))
+		for _, e := range l.Effects {
 			here[e.Place], explained[e.Place] = true, true
 		}
 	}
@@ -195,11 +198,11 @@ func (r *run) causes(ctx context.Context, effects []trace.Effect, rest []trace.W
 
 // causeOf finds and confirms the cause of one effect of some writes; nil where
 // nothing reproduces it.
-func (r *run) causeOf(ctx context.Context, e trace.Effect, ws []trace.Write, h how) (*leak, error) {
+func (r *run) causeOf(ctx context.Context, e trace.Effect, ws []trace.Write, h how) (*finding.Leak, error) {
 	for _, l := range r.leaks {
-		if known := writesOf(ws, trace.KeysOf(l.cause)); l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && trace.HasPlace(l.effects, e.Place) &&
+		if known := trace.Of(ws, trace.KeysOf(l.Cause)); l.Status == finding.Confirmed && slices.Contains(l.Writers, r.writer) && trace.HasPlace(l.Effects, e.Place) &&
 			len(known) > 0 && len(known) < len(ws) {
-			as := how{settle: max(h.settle, l.delay), later: h.later, exit: h.exit || l.exit}
+			as := how{settle: max(h.settle, l.Delay), later: h.later, exit: h.exit || l.Exit, devices: h.devices}
 			if shows, err := r.shows(ctx, e.Place, known, as); err != nil || shows {
 				return l, err
 			}
@@ -220,7 +223,7 @@ func (r *run) causeOf(ctx context.Context, e trace.Effect, ws []trace.Write, h h
 	return l, err
 }
 
-func (r *run) find(ctx context.Context, e trace.Effect, ws []trace.Write, h how) (*leak, error) {
+func (r *run) find(ctx context.Context, e trace.Effect, ws []trace.Write, h how) (*finding.Leak, error) {
 	h, ok, err := r.corroborated(ctx, e.Place, ws, h)
 	if err != nil || !ok {
 		return nil, err
@@ -228,7 +231,7 @@ func (r *run) find(ctx context.Context, e trace.Effect, ws []trace.Write, h how)
 	set, err := r.minimal(ctx, e.Place, ws, h)
 	if err == nil && len(set) > 1 && h.settle == 0 && !r.noise.loud {
 		// Several writes may be nothing but the time that the effect of one takes.
-		late := how{settle: r.o.Settle, later: h.later, exit: h.exit}
+		late := how{settle: r.o.Settle, later: h.later, exit: h.exit, devices: h.devices}
 		if err = r.flush(ctx, set); err != nil {
 			return nil, err
 		}
@@ -295,7 +298,7 @@ func (r *run) corroborated(ctx context.Context, p trace.Place, ws []trace.Write,
 // minimal narrows writes that show an effect down: first to the write of the
 // same key, else by halves.
 func (r *run) minimal(ctx context.Context, p trace.Place, ws []trace.Write, h how) ([]trace.Write, error) {
-	if same := writesOf(ws, []sysctl.Key{p.Key}); len(same) > 0 && len(same) < len(ws) {
+	if same := trace.Of(ws, []sysctl.Key{p.Key}); len(same) > 0 && len(same) < len(ws) {
 		shows, err := r.shows(ctx, p, same, h)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -30,10 +31,10 @@ func (r *run) unresolved(ctx context.Context, e trace.Effect, suspects []trace.W
 	if err != nil || l == nil {
 		return r.outOfBudget(err)
 	}
-	l.cause, l.candidates, l.status = nil, suspects, statusUnresolved
-	l.why = "it reproduces, but the budget of replays was used up before one write could be singled out"
+	l.Cause, l.Candidates, l.Status = nil, suspects, finding.Unresolved
+	l.Why = "it reproduces, but the budget of replays was used up before one write could be singled out"
 	r.add(l)
-	for _, e := range l.effects {
+	for _, e := range l.Effects {
 		explained[e.Place] = true
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -32,7 +33,7 @@ func otherKeys(effects []trace.Effect, k sysctl.Key) bool {
 // confirm proves a cause: the effect comes with every write of it and with no
 // sham, each round in a fresh writer. It returns nil where that is not so. The
 // leak's effects are those that came in every round with the write.
-func (r *run) confirm(ctx context.Context, p trace.Place, cause []trace.Write, h how) (*leak, error) {
+func (r *run) confirm(ctx context.Context, p trace.Place, cause []trace.Write, h how) (*finding.Leak, error) {
 	if slices.ContainsFunc(cause, trace.Write.Passed) {
 		if shows, err := r.shows(ctx, p, trace.ByPath(cause), h); err != nil {
 			return nil, err
@@ -40,39 +41,33 @@ func (r *run) confirm(ctx context.Context, p trace.Place, cause []trace.Write, h
 			cause = trace.ByPath(cause) // no descriptor is needed for it
 		}
 	}
-	l, err := r.rounds(ctx, p, cause, h)
-	if serr := r.seeAll(context.WithoutCancel(ctx), cause); err == nil {
-		err = serr
-	}
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return r.rounds(ctx, p, cause, h)
 }
 
-// rounds makes the rounds of a confirmation.
-func (r *run) rounds(ctx context.Context, p trace.Place, cause []trace.Write, h how) (*leak, error) {
-	defer r.having(r.devices || onDevice(p.Key))() // as in the search for it
-	l := &leak{cause: cause, status: statusConfirmed, delay: h.settle, exit: h.exit}
+// rounds makes the rounds of a confirmation. Once it has been seen whole what the cause
+// changes and what comes without it, the further rounds look at that alone: a look at
+// everything takes most of a replay's time. What else comes meanwhile shows afterwards.
+func (r *run) rounds(ctx context.Context, p trace.Place, cause []trace.Write, h how) (*finding.Leak, error) {
+	l := &finding.Leak{Cause: cause, Status: finding.Confirmed, Delay: h.settle, Exit: h.exit}
 	n := confirmRounds
 	if r.restless[p] || h.settle > 0 {
 		n = restlessRounds
 	}
 	rounds := r.drawRounds(n)
+	sc := everything
 	for i := 0; ; i++ {
-		if i == n && otherKeys(l.effects, p.Key) {
+		if i == n && otherKeys(l.Effects, p.Key) {
 			rounds = append(rounds, r.drawRounds(moreRounds)...)
 		}
 		if i == len(rounds) {
 			break
 		}
-		if l.rounds > 0 && l.shams > 0 && r.focus == nil {
-			if err := r.focusOn(l.effects); err != nil {
-				return nil, err
-			}
+		if l.Rounds > 0 && l.Shams > 0 && sc.all() {
+			sc = scopeOf(l.Effects)
 		}
 		real := rounds[i]
 		t := h.trial(cause)
+		t.scope, t.devices = sc, h.devices || onDevice(p.Key)
 		if t.idle = true; !real {
 			t.writes = nil
 		}
@@ -89,20 +84,20 @@ func (r *run) rounds(ctx context.Context, p trace.Place, cause []trace.Write, h 
 			return nil, nil
 		}
 		if !real {
-			l.shams++
-			l.effects = slices.DeleteFunc(l.effects, func(e trace.Effect) bool { return trace.HasPlace(out.effects, e.Place) })
+			l.Shams++
+			l.Effects = slices.DeleteFunc(l.Effects, func(e trace.Effect) bool { return trace.HasPlace(out.effects, e.Place) })
 			continue
 		}
 		cause = trace.Went(cause, out.writes)
-		if l.rounds == 0 {
-			l.effects, l.cause = out.effects, cause
+		if l.Rounds == 0 {
+			l.Effects, l.Cause = out.effects, cause
 		} else {
-			l.effects = slices.DeleteFunc(l.effects, func(e trace.Effect) bool { return !trace.HasPlace(out.effects, e.Place) })
+			l.Effects = slices.DeleteFunc(l.Effects, func(e trace.Effect) bool { return !trace.HasPlace(out.effects, e.Place) })
 		}
-		l.rounds++
-		l.matched++
+		l.Rounds++
+		l.Matched++
 	}
-	l.why = fmt.Sprintf("came with each of %s, each %s, and with none of %s without one", report.Plural(l.rounds, "write"), trace.Way(cause), report.Plural(l.shams, "round"))
+	l.Why = fmt.Sprintf("came with each of %s, each %s, and with none of %s without one", report.Plural(l.Rounds, "write"), trace.Way(cause), report.Plural(l.Shams, "round"))
 	return l, nil
 }
 

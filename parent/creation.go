@@ -70,7 +70,6 @@ func (r *run) findCreations(ctx context.Context) error {
 		return nil
 	}
 	r.creations, r.untold, r.kept = map[sysctl.Key]map[string]origin{}, map[sysctl.Key]string{}, map[sysctl.Key]string{}
-	defer r.having(false)() // devices of ours have nothing from the host
 	c := &creation{run: r, causes: map[sysctl.Key]sysctl.Key{}, devices: map[string]bool{}, notMoved: map[string][]notMoved{},
 		hiding: map[sysctl.Key]bool{}, unseen: map[string]map[sysctl.Key]bool{}}
 	err := c.all(ctx)
@@ -124,7 +123,7 @@ func (r *run) atPeace(ctx context.Context) error {
 }
 
 func (c *creation) all(ctx context.Context) error {
-	s, err := c.startSurveyed(ctx, netns.RoleSibling)
+	s, err := c.startSurveyed(ctx, everything, false, netns.RoleSibling) // devices of ours have nothing from the host
 	if err != nil {
 		return err
 	}
@@ -192,7 +191,7 @@ func (c *creation) newborn(ctx context.Context, keys []sysctl.Key) (sysctl.Snaps
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
-	born, err := c.start(ctx, netns.RoleLater)
+	born, err := c.start(ctx, netns.RoleLater, false)
 	if err != nil {
 		return nil, err
 	}

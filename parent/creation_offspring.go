@@ -71,7 +71,7 @@ func (c *creation) creator(ctx context.Context, first bool) (*client.Client, sys
 	if err := stopped(ctx); err != nil {
 		return nil, nil, err
 	}
-	w, err := c.start(ctx, netns.RoleCreator)
+	w, err := c.start(ctx, netns.RoleCreator, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -206,14 +206,14 @@ func (c *creation) creatorItems(base sysctl.Snapshot, l perturb.Level) []protoco
 func (c *creation) leakingKeys() map[sysctl.Key]bool {
 	leaking, loaders := map[sysctl.Key]bool{}, map[sysctl.Key]bool{}
 	for _, l := range c.leaks {
-		loads := slices.ContainsFunc(l.effects, func(e trace.Effect) bool { return observe.IsModule(e.Key) })
-		for _, w := range l.cause {
+		loads := slices.ContainsFunc(l.Effects, func(e trace.Effect) bool { return observe.IsModule(e.Key) })
+		for _, w := range l.Cause {
 			leaking[w.Key] = leaking[w.Key] || !loads
 			loaders[w.Key] = loaders[w.Key] || loads
 		}
 	}
 	for _, l := range c.leaks {
-		for _, w := range l.candidates {
+		for _, w := range l.Candidates {
 			leaking[w.Key] = leaking[w.Key] || !loaders[w.Key]
 		}
 	}
@@ -284,7 +284,7 @@ func (c *creation) bearAgain(ctx context.Context, ws []trace.Write, unwritten ma
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
-	w, err := c.start(ctx, netns.RoleCreator)
+	w, err := c.start(ctx, netns.RoleCreator, false)
 	if err != nil {
 		return nil, err
 	}

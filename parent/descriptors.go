@@ -25,7 +25,7 @@ func (r *run) descriptors(ctx context.Context) error {
 		return nil
 	}
 	r.enter(PhaseDescriptors, "")
-	d := &descriptorPass{passState: r.newState()}
+	d := &descriptorPass{passState: r.newState(PhaseDescriptors)}
 	err := d.all(ctx)
 	if cannotPass(err) {
 		if off, herr := r.hostOff(); herr != nil || len(off) > 0 {
@@ -50,6 +50,9 @@ func (d *descriptorPass) all(ctx context.Context) error {
 		return nil
 	}
 	if err := d.rest(ctx); err != nil {
+		return err
+	}
+	if err := d.furnish(ctx, !d.bare()); err != nil {
 		return err
 	}
 	w, err := d.startWriter(ctx)
@@ -110,7 +113,7 @@ func (d *descriptorPass) all(ctx context.Context) error {
 // batches is what is written: to every key one value that took effect by path,
 // and that the host does not have.
 func (d *descriptorPass) batches() (batches [][]trace.Write) {
-	leaking := d.causeKeys(d.writer)
+	leaking := d.leaks.Causes(d.writer)
 	base := d.writerBase.Map()
 	for _, batch := range d.order().only(d.sampled).together(min(d.o.BatchSize, protocol.MaxPass)) {
 		var ws []trace.Write
@@ -169,7 +172,7 @@ func (d *descriptorPass) batch(ctx context.Context, w *client.Client, ws []trace
 		}
 		callers = append(callers, others...)
 	}
-	if err := d.look(ctx, ws, seen); err != nil {
+	if err := d.look(ctx, ws, seen, false); err != nil {
 		return err
 	}
 	return d.confirmReads(ctx, callers)
@@ -198,7 +201,7 @@ func (d *descriptorPass) readAll(w *client.Client, ws []trace.Write) (callers []
 		if p.Handle == nil || !p.Own.OK() {
 			continue
 		}
-		x := read{Write: writesOf(ws, []sysctl.Key{k})[0], own: p.Own, host: d.host.Look(k), got: p.Handle.Read()}
+		x := read{Write: trace.Of(ws, []sysctl.Key{k})[0], own: p.Own, host: d.host.Look(k), got: p.Handle.Read()}
 		switch {
 		case x.own == x.host:
 			same = append(same, x.Write)
@@ -237,7 +240,7 @@ func (d *descriptorPass) gone(ctx context.Context, ws []trace.Write) error {
 				d.alive = append(d.alive, x.Key)
 			}
 		}
-		if err := d.look(ctx, done, seen); err != nil {
+		if err := d.look(ctx, done, seen, false); err != nil {
 			return err
 		}
 	}

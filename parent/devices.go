@@ -73,52 +73,32 @@ func (r *run) crowd() map[string]bool {
 	return names
 }
 
-// Which children have devices? A writer of a pass, the control namespace and those
+// Which children have devices? The writer of a pass, the control namespace and those
 // that are compared with it, and the sibling: always, but where the keys of lo stand for
 // those of all devices (a leak that needs another device as well is not seen there). To
 // exchange the sibling would cost more than its longer sweeps. The children of a replay:
-// if that writes keys of devices, or the pass is just writing some. A leak that needs
+// if that writes keys of devices, or what it is about has to do with some. A leak that needs
 // devices although no key of theirs is written does not come again in its batch's
 // replays; it is late then, and the history of a first pass has such keys.
 
 // loopback is the device that every namespace has.
 const loopback = "lo"
 
-// bare tells that devices are of no use now: nothing is written to their keys.
-func (r *run) bare() bool {
-	if r.phase != PhaseValues && r.phase != PhaseDescriptors {
-		return false
-	}
-	return r.sample == "" || r.sample == loopback
-}
-
-// having makes children that are started have devices or not, until back is called.
-func (r *run) having(devices bool) (back func()) {
-	was := r.devices
-	r.devices = devices && r.o.Devices.wanted()
-	return func() { r.devices = was }
-}
+// bare tells that devices are of no use to a pass: nothing is written to their keys.
+func (r *run) bare() bool { return r.sample == "" || r.sample == loopback }
 
 // startWriter starts a writer of a pass.
 func (r *run) startWriter(ctx context.Context) (*client.Client, error) {
-	defer r.having(!r.bare())()
-	return r.start(ctx, client.RoleOf(r.writer))
+	return r.start(ctx, client.RoleOf(r.writer), r.furnished)
 }
 
-// meet prepares for writes of these keys.
-func (r *run) meet(ctx context.Context, batch []int) error {
-	r.devices = r.o.Devices.wanted() && slices.ContainsFunc(batch, func(i int) bool {
-		name, _ := r.plan[i].entry.Key.Device()
-		return name != "" && (name != loopback || r.devices && !r.bare()) // lo is among the others
-	})
-	if (r.sibling.Made() != nil) == r.furnished() {
+// furnish gives the sibling devices, or takes them away.
+func (r *run) furnish(ctx context.Context, devices bool) error {
+	if r.furnished = devices && r.o.Devices.wanted(); (r.sibling.Made() != nil) == r.furnished {
 		return nil
 	}
 	return r.renewSibling(ctx)
 }
-
-// furnished tells that the sibling has devices.
-func (r *run) furnished() bool { return r.o.Devices.wanted() && !r.bare() }
 
 // onDevices tells that some of the writes are to keys of devices that are made.
 func onDevices(ws []trace.Write) bool {
@@ -130,8 +110,10 @@ func onDevice(k sysctl.Key) bool {
 	return name != "" && name != loopback
 }
 
+// trialDevices tells that a replay's children have devices: where its writes, or the place
+// that is looked at, need them.
 func (r *run) trialDevices(t trial) bool {
-	return r.devices || t.later && !r.bare() || onDevices(t.writes) || onDevices(t.as) || onDevice(t.until.Key)
+	return t.devices || t.later && r.furnished || onDevices(t.writes) || onDevices(t.as) || onDevice(t.until.Key)
 }
 
 // reportDevices takes note of what could be made, and of what the writer could not

@@ -150,7 +150,7 @@ func (r *run) untilLast(ctx context.Context) time.Duration {
 			last = ws[n-1].At
 		}
 	}
-	settle := r.latest()
+	settle := r.leaks.Latest(r.o.Settle)
 	if time.Since(last) < settle {
 		r.drain(ctx)
 	}
@@ -169,7 +169,7 @@ func (r *run) leftOpen() {
 		open = append(open, l.Effect)
 	}
 	for _, e := range open {
-		if !r.confirmedAt(e.Place) && !r.stuck[e.Key] {
+		if !r.leaks.ConfirmedAt(e.Place) && !r.stuck[e.Key] {
 			r.unattributed(e, "the run ended before it could be attributed")
 		}
 	}
@@ -186,7 +186,7 @@ func (r *run) putRight(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("put later namespaces right: %w", err)
 	}
-	r.wait(r.latest())
+	r.wait(r.leaks.Latest(r.o.Settle))
 	r.keepForced()
 	before, herr := r.hostOff()
 	if herr != nil || len(before) == 0 {
@@ -196,7 +196,7 @@ func (r *run) putRight(ctx context.Context) error {
 		if _, err = r.reset(ctx, writes); err != nil {
 			err = fmt.Errorf("put the host back: %w", err)
 		}
-		r.wait(r.latest()) // that was writes, too
+		r.wait(r.leaks.Latest(r.o.Settle)) // that was writes, too
 	}
 	off, herr := r.hostOff() // also where no child helps
 	if herr == nil {
@@ -222,7 +222,7 @@ func (r *run) putRight(ctx context.Context) error {
 // keepForced leaves restored what was restored as an experiment: it was probably ours.
 func (r *run) keepForced() {
 	for _, k := range sortedKeys(r.forced) {
-		if !r.confirmedAt(trace.Place{Observer: trace.Host, Key: k}) {
+		if !r.leaks.ConfirmedAt(trace.Place{Observer: trace.Host, Key: k}) {
 			r.unattributed(r.forced[k][len(r.forced[k])-1], "the run ended before it could be attributed; the host has been put back")
 		}
 		delete(r.forced, k)
@@ -237,7 +237,7 @@ func (r *run) lastLook() error {
 		return fmt.Errorf("last look: %w", err)
 	}
 	for _, e := range off {
-		if !r.confirmedAt(e.Place) && !r.cameWithModule(e) {
+		if !r.leaks.ConfirmedAt(e.Place) && !r.cameWithModule(e) {
 			r.note(e, "it changed after the last namespace had ended, or was about to")
 		}
 	}
@@ -248,10 +248,10 @@ func (r *run) lastLook() error {
 	}
 	for _, e := range off {
 		switch {
-		case r.stuck[e.Key] && e.Before == absent && r.leaksTo(e.Place): // such as a module, of which its leak tells
+		case r.stuck[e.Key] && e.Before == absent && r.leaks.At(e.Place): // such as a module, of which its leak tells
 		case r.stuck[e.Key]:
 			r.lose(e, r.whyStuck(e.Key))
-		case r.leaksTo(e.Place):
+		case r.leaks.At(e.Place):
 			r.lose(e, "a leak changes it, and it was not put back")
 		default:
 			r.leftAlone(e)
@@ -278,7 +278,7 @@ func (r *run) restoreConfirmed() (off []trace.Effect, err error) {
 		slices.SortStableFunc(off, func(a, b trace.Effect) int { return cmp.Compare(breadth(b.Key), breadth(a.Key)) })
 		wrote := false
 		for _, e := range off {
-			ours := r.confirmedAt(e.Place) && (!r.restless[e.Place] || r.leaked(e))
+			ours := r.leaks.ConfirmedAt(e.Place) && (!r.restless[e.Place] || r.leaks.Gave(e))
 			r.warnOfOthers(e, nil)
 			wrote = ours && !r.stuck[e.Key] && r.restoreOnHost(e) || wrote
 		}
@@ -287,20 +287,8 @@ func (r *run) restoreConfirmed() (off []trace.Effect, err error) {
 		}
 	}
 	return slices.DeleteFunc(off, func(e trace.Effect) bool {
-		return r.restless[e.Place] && !(r.confirmedAt(e.Place) && r.leaked(e))
+		return r.restless[e.Place] && !(r.leaks.ConfirmedAt(e.Place) && r.leaks.Gave(e))
 	}), nil
-}
-
-// leaked tells that a host key has the very state that a confirmed leak gave it.
-func (r *run) leaked(e trace.Effect) bool {
-	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && slices.ContainsFunc(l.effects, func(o trace.Effect) bool { return o.Place == e.Place && o.After == e.After })
-	})
-}
-
-// leaksTo tells that a leak, of whatever standing, has an effect there.
-func (r *run) leaksTo(p trace.Place) bool {
-	return slices.ContainsFunc(r.leaks, func(l *leak) bool { return trace.HasPlace(l.effects, p) })
 }
 
 // whyStuck says why a host key keeps the value that a leak gave it.
@@ -316,7 +304,7 @@ func (r *run) whyStuck(k sysctl.Key) string {
 
 // leftAlone makes sure that a difference in the end is in the report.
 func (r *run) leftAlone(e trace.Effect) {
-	if !slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.Place == e.Place }) {
+	if !r.foreign.Has(e.Place) {
 		r.unexplained(e, "no replay tells who changed it")
 	}
 }

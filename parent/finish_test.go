@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -53,9 +54,9 @@ func TestLastLook(t *testing.T) {
 			}
 			if tt.leak {
 				e.After = state("11")
-				r.leaks = []*leak{{cause: []trace.Write{{Key: key, Value: "11"}}, effects: []trace.Effect{e}, status: statusConfirmed}}
+				r.leaks = finding.Leaks{{Cause: []trace.Write{{Key: key, Value: "11"}}, Effects: []trace.Effect{e}, Status: finding.Confirmed}}
 				if tt.unresolved {
-					r.leaks[0].status = statusUnresolved
+					r.leaks[0].Status = finding.Unresolved
 				}
 			}
 			r.restless[at] = tt.restless

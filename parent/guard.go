@@ -12,6 +12,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -143,7 +144,7 @@ func (r *run) announce(a Announcement) error {
 	a.ReadBack = r.readBack
 	a.Quiet, a.Loud = r.noise.measured && !r.noise.loud, r.noise.loud
 	for p := range r.restless {
-		if p.Observer == trace.Host && !r.guarding.restless[p] && !r.movedByReads(p) {
+		if p.Observer == trace.Host && !r.guarding.restless[p] && !r.leaks.ByReading(p) {
 			r.guarding.restless[p] = true
 			a.Restless = append(a.Restless, protocol.Bytes(p.Key))
 		}
@@ -199,7 +200,7 @@ func (r *run) newOverwritten() (news []journal.Value) {
 // announceOverwriting has it on record what a key of the host has that is about to be
 // put back, where that may be somebody else's.
 func (r *run) announceOverwriting(e trace.Effect) error {
-	if r.o.Guard == nil || !e.After.OK() || r.overwritten[e.Key] == e.After || r.confirmedAt(e.Place) {
+	if r.o.Guard == nil || !e.After.OK() || r.overwritten[e.Key] == e.After || r.leaks.ConfirmedAt(e.Place) {
 		return nil
 	}
 	return r.announce(Announcement{})
@@ -313,12 +314,12 @@ func (r *run) learn(ws []trace.Write) {
 }
 
 // confirmed tells the guard which keys of the host a leak changes.
-func (r *run) confirmed(l *leak) {
-	if r.o.Guard == nil || l.status != statusConfirmed {
+func (r *run) confirmed(l *finding.Leak) {
+	if r.o.Guard == nil || l.Status != finding.Confirmed {
 		return
 	}
 	var keys []sysctl.Key
-	for _, e := range l.effects {
+	for _, e := range l.Effects {
 		if e.Observer == trace.Host && e.Key.Network() {
 			keys = append(keys, e.Key)
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -43,7 +42,7 @@ func (p *passState) deferred(ctx context.Context) error {
 	for i := 0; i < len(p.late); i++ {
 		e := p.late[i]
 		p.late[i].done = true
-		if p.confirmedHere(e.Place) || p.stuck[e.Key] || p.restless[e.Place] {
+		if p.leaks.ConfirmedBy(p.writer, e.Place) || p.stuck[e.Key] || p.restless[e.Place] {
 			continue
 		}
 		if e.restoring && (p.noise.loud || restoring >= restoringMost) {
@@ -83,9 +82,9 @@ func (p *passState) idleTrials(ctx context.Context) error {
 	if p.noise.loud {
 		return nil
 	}
-	defer p.having(p.devices || slices.ContainsFunc(p.late, func(e lateEffect) bool { return onDevice(e.Key) }))()
+	devices := slices.ContainsFunc(p.late, func(e lateEffect) bool { return onDevice(e.Key) })
 	for i := range idleTrials {
-		out, err := p.try(ctx, trial{settle: p.o.Settle})
+		out, err := p.try(ctx, trial{settle: p.o.Settle, devices: devices})
 		if err != nil {
 			return err
 		}
@@ -171,7 +170,7 @@ func (r *run) strayed(effects []trace.Effect, ws []trace.Write) {
 			s.Effect = e
 		}
 		s.restoring = false
-		if len(ws) > 0 && len(s.writes) < strayTries && !slices.ContainsFunc(s.writes, func(o []trace.Write) bool { return sameKeys(o, ws) }) {
+		if len(ws) > 0 && len(s.writes) < strayTries && !slices.ContainsFunc(s.writes, func(o []trace.Write) bool { return trace.SameKeys(o, ws) }) {
 			s.writes = append(s.writes, ws)
 		}
 		r.strays[e.Place] = s
@@ -195,7 +194,7 @@ func (p *passState) strayedIn() {
 		return cmp.Or(cmp.Compare(a.Observer, b.Observer), cmp.Compare(a.Key, b.Key))
 	})
 	for _, at := range places {
-		if !p.confirmedHere(at) && !p.restless[at] && !p.stuck[at.Key] {
+		if !p.leaks.ConfirmedBy(p.writer, at) && !p.restless[at] && !p.stuck[at.Key] {
 			p.addLate(p.strays[at])
 		}
 	}
@@ -206,8 +205,7 @@ func (p *passState) strayedIn() {
 // without the causes already known, which would only show themselves again,
 // then with them: they may be part of a set.
 func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error) {
-	defer p.having(p.devices || onDevice(e.Key))() // what has no such key cannot show it
-	known := p.loneCauses()
+	known := p.leaks.LoneCauses(p.writer)
 	p.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Int("history", len(e.history)).Msg("late effect")
 	tries := append(slices.Clone(e.writes), trace.Without(e.history, known))
 	if len(known) > 0 {
@@ -222,7 +220,7 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 		if len(suspects) == 0 {
 			continue
 		}
-		explained, err := p.explain(ctx, suspects, how{settle: p.o.Settle})
+		explained, err := p.explain(ctx, suspects, how{settle: p.o.Settle, devices: onDevice(e.Key)}) // what has no such key cannot show it
 		if err != nil || explained[e.Place] {
 			return explained[e.Place], err
 		}
@@ -230,21 +228,10 @@ func (p *passState) explainLate(ctx context.Context, e lateEffect) (bool, error)
 	return false, nil
 }
 
-// loneCauses is the keys of which a write alone is the cause of a confirmed leak.
-func (p *passState) loneCauses() map[sysctl.Key]bool {
-	keys := map[sysctl.Key]bool{}
-	for _, l := range p.leaks {
-		if l.status == statusConfirmed && slices.Contains(l.writers, p.writer) && len(trace.KeysOf(l.cause)) == 1 {
-			keys[l.cause[0].Key] = true
-		}
-	}
-	return keys
-}
-
 // behindLeaks looks for what comes late to places where leaks show at once, which hide
 // it: the whole history without those leaks' causes must be silent.
 func (p *passState) behindLeaks(ctx context.Context) error {
-	rest := trace.Without(p.history, p.loneCauses())
+	rest := trace.Without(p.history, p.leaks.LoneCauses(p.writer))
 	if len(rest) == len(p.history) || p.noise.loud || p.exhausted {
 		return nil
 	}

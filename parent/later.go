@@ -16,8 +16,7 @@ func (r *run) peek(ctx context.Context) error {
 	if r.last == nil || r.noise.loud || stopped(ctx) != nil {
 		return nil
 	}
-	defer r.unfocus()()
-	effects, err := r.laterEffects(ctx, r.controlBase)
+	effects, err := r.laterEffects(ctx, r.controlBase, everything)
 	for _, e := range effects {
 		if !trace.HasPlace(r.last.early, e.Place) {
 			r.last.early = append(r.last.early, e)
@@ -33,16 +32,16 @@ func (p *passState) judgeLater(ctx context.Context) error {
 		return err
 	}
 	join := func() {}
-	if p.phase == PhaseForward {
+	if p.kind == PhaseForward {
 		join = p.startNext(ctx)
 	}
-	effects, err := p.laterEffects(ctx, p.controlBase)
+	effects, err := p.laterEffects(ctx, p.controlBase, everything)
 	join()
 	if err != nil {
 		return err
 	}
 	for _, e := range p.early {
-		if !trace.HasPlace(effects, e.Place) && !p.confirmedHere(e.Place) {
+		if !trace.HasPlace(effects, e.Place) && !p.leaks.ConfirmedBy(p.writer, e.Place) {
 			effects = append(effects, e)
 		}
 	}
@@ -64,7 +63,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 	if err := p.flush(ctx, p.history); err != nil {
 		return err
 	}
-	still, err := p.laterEffects(ctx, p.controlBase)
+	still, err := p.laterEffects(ctx, p.controlBase, everything)
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func (p *passState) judgeLater(ctx context.Context) error {
 			return err
 		}
 	}
-	again, err := p.laterEffects(ctx, p.controlBase)
+	again, err := p.laterEffects(ctx, p.controlBase, everything)
 	if err != nil {
 		return err
 	}
@@ -115,27 +114,13 @@ func (p *passState) judgeLater(ctx context.Context) error {
 func (r *run) inherited(effects []trace.Effect) []trace.Effect {
 	var rest []trace.Effect
 	for _, e := range effects {
-		if l := r.oneWayAt(e.Key); l != nil {
-			l.addEffects([]trace.Effect{e})
+		if l := r.leaks.OneWayAt(e.Key); l != nil {
+			l.AddEffects([]trace.Effect{e})
 			continue
 		}
 		rest = append(rest, e)
 	}
 	return rest
-}
-
-func (r *run) oneWayAt(k sysctl.Key) *leak {
-	for _, l := range r.leaks {
-		if l.status != statusOneWay {
-			continue
-		}
-		for _, e := range l.effects {
-			if e.Key == k && e.Observer != trace.Later {
-				return l
-			}
-		}
-	}
-	return nil
 }
 
 // hostMoved tells whether a key of the host that this one may come from in a
@@ -148,11 +133,9 @@ func (r *run) hostMoved(k sysctl.Key) bool {
 
 // laterEffects makes a namespace now and compares it with one made before, which
 // may have devices that this one has not.
-func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry) ([]trace.Effect, error) {
-	back := r.having(r.devices || !r.bare())
-	alike := r.devices || !r.o.Devices.wanted()
-	s, err := r.startSurveyed(ctx, netns.RoleLater)
-	back()
+func (r *run) laterEffects(ctx context.Context, before map[sysctl.Key]sysctl.Entry, sc scope) ([]trace.Effect, error) {
+	alike := r.furnished || !r.o.Devices.wanted()
+	s, err := r.startSurveyed(ctx, sc, r.furnished, netns.RoleLater)
 	if err != nil {
 		return nil, err
 	}

@@ -225,7 +225,7 @@ func (p *PutBack) repeat(asked context.Context, some []Announcement) (moved []tr
 	}
 	err = errors.Join(err, p.undoThese(ctx, some))
 	for _, w := range open {
-		if !p.confirmedAt(w.Place) {
+		if !p.leaks.ConfirmedAt(w.Place) {
 			err = errors.Join(err, p.giveBack(w))
 		}
 		err = errors.Join(err, p.settled(w.Key))
@@ -290,8 +290,7 @@ func (p *PutBack) restoreAgain() {
 
 // undoThese gives the keys of announcements the values that a fresh namespace has, in one.
 func (p *PutBack) undoThese(ctx context.Context, some []Announcement) error {
-	defer p.having(p.o.Devices.wanted())()
-	s, err := p.startSurveyed(ctx, client.RoleOf(p.writer))
+	s, err := p.startSurveyed(ctx, everything, true, client.RoleOf(p.writer))
 	if err != nil {
 		return err
 	}
@@ -336,8 +335,7 @@ func (p *PutBack) writeAgain(ctx context.Context, some []Announcement) error {
 
 // again is writeAgain for one writer.
 func (p *PutBack) again(ctx context.Context, lots []Announcement) error {
-	defer p.having(lots[0].Devices)()
-	w, err := p.start(ctx, client.RoleOf(lots[0].By))
+	w, err := p.start(ctx, client.RoleOf(lots[0].By), lots[0].Devices)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -63,15 +64,15 @@ func (r *run) sawLoading(done []trace.Write, came []sysctl.Key) []trace.Effect {
 // giveUpModule records a module that came as a one-way leak of the write that it
 // came with. One that came otherwise may be anybody's.
 func (r *run) giveUpModule(e trace.Effect, suspects []trace.Write) {
-	l := &leak{effects: []trace.Effect{e}, status: statusOneWay}
+	l := &finding.Leak{Effects: []trace.Effect{e}, Status: finding.OneWay}
 	for _, w := range suspects {
 		if slices.Contains(w.Loaded, e.Key) {
-			l.cause = append(l.cause, w)
+			l.Cause = append(l.Cause, w)
 		}
 	}
-	if slices.ContainsFunc(l.cause, func(w trace.Write) bool { return w.Key != l.cause[0].Key }) {
-		l.cause = nil // which of them it was, only a reboot tells
-	} else if l.cause == nil {
+	if slices.ContainsFunc(l.Cause, func(w trace.Write) bool { return w.Key != l.Cause[0].Key }) {
+		l.Cause = nil // which of them it was, only a reboot tells
+	} else if l.Cause == nil {
 		r.unexplained(e, "modules are loaded for many reasons, and this one is not named after anything written in that moment")
 		return
 	}
@@ -87,8 +88,8 @@ func (r *run) cameWithModule(e trace.Effect) bool {
 			continue
 		}
 		for _, l := range r.leaks {
-			if trace.HasPlace(l.effects, trace.Place{Observer: trace.Host, Key: a.modules[0]}) {
-				l.addEffects([]trace.Effect{e})
+			if trace.HasPlace(l.Effects, trace.Place{Observer: trace.Host, Key: a.modules[0]}) {
+				l.AddEffects([]trace.Effect{e})
 				r.stuck[e.Key] = r.stuck[e.Key] || e.Observer == trace.Host
 				return true
 			}

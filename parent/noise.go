@@ -27,7 +27,6 @@ func (r *run) quiet() bool {
 		return !r.noise.loud
 	}
 	r.noise.measured = true
-	defer r.unfocus()()
 	// Delayed effects of ours come first. In a hurry, too, there is a wait: what is put back
 	// without having been measured may be others'.
 	began := time.Now()

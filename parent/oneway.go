@@ -6,6 +6,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -20,16 +21,16 @@ func (r *run) giveUp(e trace.Effect, suspects []trace.Write) {
 	case observe.IsModule(e.Key):
 		r.giveUpModule(e, suspects)
 		return
-	case !e.Key.Network() && !r.confirmedAt(e.Place):
+	case !e.Key.Network() && !r.leaks.ConfirmedAt(e.Place):
 		return // it was not written, so only a replay can tell
 	case !r.atFirst(e.Key).Writable() || !e.Before.OK() || e.After == sysctl.Absent:
 		return // perhaps a replay shows it again
-	case !r.confirmedAt(e.Place) && !r.quiet():
+	case !r.leaks.ConfirmedAt(e.Place) && !r.quiet():
 		r.unexplained(e, "other programs are writing sysctls, and no replay can tell whether it was one of them")
 		return
 	}
 	switch {
-	case slices.ContainsFunc(r.foreign, func(f foreign) bool { return f.Place == e.Place }):
+	case r.foreign.Has(e.Place):
 		r.unexplained(e, "")
 		return
 	case r.restless[e.Place]:
@@ -58,8 +59,8 @@ func (r *run) atFirst(k sysctl.Key) sysctl.Entry {
 // value written is its cause. Whatever else may have to do with it is a candidate.
 func (r *run) oneWay(e trace.Effect, suspects []trace.Write) {
 	for _, l := range r.leaks {
-		if l.status == statusOneWay && slices.ContainsFunc(l.effects, func(o trace.Effect) bool { return o.Key == e.Key }) {
-			l.addEffects([]trace.Effect{e})
+		if l.Status == finding.OneWay && slices.ContainsFunc(l.Effects, func(o trace.Effect) bool { return o.Key == e.Key }) {
+			l.AddEffects([]trace.Effect{e})
 			return
 		}
 	}
@@ -67,10 +68,10 @@ func (r *run) oneWay(e trace.Effect, suspects []trace.Write) {
 		r.unexplained(e, "a key that comes or goes has no value to put back, so no replay can tell")
 		return
 	}
-	l := &leak{effects: []trace.Effect{e}, status: statusOneWay}
+	l := &finding.Leak{Effects: []trace.Effect{e}, Status: finding.OneWay}
 	for _, w := range suspects {
 		if e.Observer == trace.Host && w.Key == e.Key && w.Moved && w.After == e.After {
-			l.cause = []trace.Write{w}
+			l.Cause = []trace.Write{w}
 		}
 	}
 	r.recordOneWay(l, suspects, "the host's key changed")
@@ -78,19 +79,19 @@ func (r *run) oneWay(e trace.Effect, suspects []trace.Write) {
 
 // recordOneWay adds what may have to do with a leak that cannot be replayed;
 // seen is what was seen to happen with its cause.
-func (r *run) recordOneWay(l *leak, suspects []trace.Write, seen string) {
+func (r *run) recordOneWay(l *finding.Leak, suspects []trace.Write, seen string) {
 	causes := map[sysctl.Key]bool{}
-	for _, w := range l.cause {
+	for _, w := range l.Cause {
 		causes[w.Key] = true
 	}
-	l.candidates = trace.Without(r.suspected(suspects), causes)
+	l.Candidates = trace.Without(r.suspected(suspects), causes)
 	switch {
-	case l.cause == nil:
-		l.why = "it cannot be put back, so it cannot be replayed: one of the candidates did it, or several together"
-	case len(l.candidates) == 0:
-		l.why = seen + " between two looks, just before and just after this write, and nothing else had been written; it cannot be put back, so there are no rounds"
+	case l.Cause == nil:
+		l.Why = "it cannot be put back, so it cannot be replayed: one of the candidates did it, or several together"
+	case len(l.Candidates) == 0:
+		l.Why = seen + " between two looks, just before and just after this write, and nothing else had been written; it cannot be put back, so there are no rounds"
 	default:
-		l.why = seen + " between two looks, just before and just after this write; it cannot be put back, so there are no rounds to tell whether it takes one of the candidates, too"
+		l.Why = seen + " between two looks, just before and just after this write; it cannot be put back, so there are no rounds to tell whether it takes one of the candidates, too"
 	}
 	r.add(l)
 }
@@ -114,17 +115,4 @@ func (r *run) suspected(suspects []trace.Write) []trace.Write {
 		seen[a] = true
 		return twice
 	})
-}
-
-// candidateKeys is the keys that may be the cause of a leak whose cause is not known.
-func (r *run) candidateKeys(by trace.Writer) map[sysctl.Key]bool {
-	keys := map[sysctl.Key]bool{}
-	for _, l := range r.leaks {
-		for _, w := range l.candidates {
-			if w.By == by {
-				keys[w.Key] = true
-			}
-		}
-	}
-	return keys
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -33,11 +34,11 @@ func TestOneWay(t *testing.T) {
 		r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}
 		r.oneWay(e, tc.batch)
 		l := r.leaks[0]
-		if len(r.leaks) != 1 || l.status != statusOneWay || len(l.cause) != tc.cause || len(l.candidates) != tc.candidates {
-			t.Errorf("%s: %d leaks, cause %v, candidates %v", tc.name, len(r.leaks), l.cause, l.candidates)
+		if len(r.leaks) != 1 || l.Status != finding.OneWay || len(l.Cause) != tc.cause || len(l.Candidates) != tc.candidates {
+			t.Errorf("%s: %d leaks, cause %v, candidates %v", tc.name, len(r.leaks), l.Cause, l.Candidates)
 		}
-		if r.causeKeys(trace.WriterRoot)[latch] != (tc.cause == 1) || r.candidateKeys(trace.WriterRoot)[other.Key] != (tc.candidates > 0) {
-			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.causeKeys(trace.WriterRoot), r.candidateKeys(trace.WriterRoot))
+		if r.leaks.Causes(trace.WriterRoot)[latch] != (tc.cause == 1) || r.leaks.Candidates(trace.WriterRoot)[other.Key] != (tc.candidates > 0) {
+			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.leaks.Causes(trace.WriterRoot), r.leaks.Candidates(trace.WriterRoot))
 		}
 	}
 	r := &run{secrets: newSecrets(), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}

@@ -14,7 +14,10 @@ import (
 // pass writes the whole plan once, in one order, in one writer. What is announced of the
 // next one, its guard can keep while this one is closed.
 func (r *run) pass(ctx context.Context, phase Phase, w *client.Client, o order, next func() error) error {
-	p := r.newPass(phase)
+	p, err := r.newPass(ctx, phase, true)
+	if err != nil {
+		return err
+	}
 	if err := p.latches(ctx, o.latches); err != nil {
 		return err
 	}
@@ -27,14 +30,15 @@ func (r *run) pass(ctx context.Context, phase Phase, w *client.Client, o order, 
 	return p.close(ctx, w)
 }
 
-func (r *run) newPass(phase Phase) *passState {
+// newPass begins a pass. With devices the sibling has some, and the pass's writer.
+func (r *run) newPass(ctx context.Context, phase Phase, devices bool) (*passState, error) {
 	r.enter(phase, "")
 	r.passes++
-	return r.newState()
+	return r.newState(phase), r.furnish(ctx, devices)
 }
 
-func (r *run) newState() *passState {
-	r.last = &passState{run: r, before: len(r.writes), proven: map[sysctl.Key]bool{}}
+func (r *run) newState(kind Phase) *passState {
+	r.last = &passState{run: r, kind: kind, before: len(r.writes), proven: map[sysctl.Key]bool{}}
 	return r.last
 }
 
@@ -45,12 +49,9 @@ func (p *passState) perturbAll(ctx context.Context, w *client.Client, batches []
 			return err
 		}
 		p.progress(i, len(batches), "")
-		if err := p.meet(ctx, batch); err != nil {
-			return err
-		}
 		// One write after another is looked at: a new key is seen soon enough.
-		p.lone = i+1 < len(batches) && p.disrupts(batch) && p.disrupts(batches[i+1])
-		if err := p.batch(ctx, w, batch); err != nil {
+		inRow := i+1 < len(batches) && p.disrupts(batch) && p.disrupts(batches[i+1])
+		if err := p.batch(ctx, w, batch, inRow); err != nil {
 			return err
 		}
 		p.run.batches++
@@ -76,7 +77,7 @@ func (p *passState) close(ctx context.Context, w *client.Client) error {
 		return err
 	}
 	p.strayedIn()
-	if len(p.late)+len(p.loneCauses()) > 0 { // replays are still to come
+	if len(p.late)+len(p.leaks.LoneCauses(p.writer)) > 0 { // replays are still to come
 		if err := p.peek(ctx); err != nil {
 			return err
 		}
@@ -103,10 +104,10 @@ func (p *passState) close(ctx context.Context, w *client.Client) error {
 // rest waits for what all writes until now may still do, and attributes it, so
 // that nothing of it is taken for the work of those to come.
 func (p *passState) rest(ctx context.Context) error {
-	if err := p.pause(p.latest()); err != nil {
+	if err := p.pause(p.leaks.Latest(p.o.Settle)); err != nil {
 		return err
 	}
-	if err := p.look(ctx, nil, nil); err != nil {
+	if err := p.look(ctx, nil, nil, false); err != nil {
 		return err
 	}
 	if err := p.dismissAll(); err != nil {
@@ -136,20 +137,12 @@ func (p *passState) latches(ctx context.Context, latches []int) error {
 }
 
 func (p *passState) latch(ctx context.Context, index int) error {
-	devices := onDevice(p.plan[index].entry.Key)
-	if devices { // otherwise, too, the sibling may have some
-		if err := p.meet(ctx, []int{index}); err != nil {
-			return err
-		}
-	}
-	back := p.having(devices)
-	w, err := p.start(ctx, client.RoleOf(p.writer))
-	back()
+	w, err := p.start(ctx, client.RoleOf(p.writer), onDevice(p.plan[index].entry.Key))
 	if err != nil {
 		return err
 	}
 	defer w.Abandon()
-	if err := p.batch(ctx, w, []int{index}); err != nil {
+	if err := p.batch(ctx, w, []int{index}, false); err != nil {
 		return err
 	}
 	p.run.batches++
@@ -161,7 +154,7 @@ func (p *passState) latch(ctx context.Context, index int) error {
 	if err := p.pause(p.o.Settle); err != nil {
 		return err
 	}
-	if err := p.look(ctx, ws, nil); err != nil {
+	if err := p.look(ctx, ws, nil, false); err != nil {
 		return err
 	}
 	p.atRest = len(p.writes)
@@ -171,6 +164,7 @@ func (p *passState) latch(ctx context.Context, index int) error {
 // passState is what attribution needs to know of one pass.
 type passState struct {
 	*run
+	kind    Phase
 	history []trace.Write
 	// before is how many of the writer's writes had been made when that began.
 	before int
@@ -178,8 +172,6 @@ type passState struct {
 	late []lateEffect
 	// early is what later namespaces would have shown during the pass.
 	early []trace.Effect
-	// lone tells that the batch is one of a row of single keys.
-	lone bool
 	// row is what was written since new keys were last looked for.
 	row []trace.Write
 	// open is the effects that are being attributed.
@@ -196,32 +188,33 @@ type lateEffect struct {
 }
 
 // batch has one batch written, sweeps, and attributes what changed.
-func (p *passState) batch(ctx context.Context, w *client.Client, batch []int) error {
+// inRow: it is one of a row of single keys, and not the last.
+func (p *passState) batch(ctx context.Context, w *client.Client, batch []int, inRow bool) error {
 	items := make([]protocol.Item, len(batch))
 	for i, index := range batch {
-		items[i] = p.item(p.plan[index], p.phase)
+		items[i] = p.item(p.plan[index], p.kind)
 	}
 	ws, seen, err := p.perturb(w, items)
 	p.record(ws, batch)
 	if err != nil {
 		return err
 	}
-	return p.look(ctx, ws, seen)
+	return p.look(ctx, ws, seen, inRow)
 }
 
-// look sweeps after a batch, and attributes what changed.
-func (p *passState) look(ctx context.Context, ws []trace.Write, seen []trace.Effect) error {
-	p.brief = p.lone
-	effects, err := p.sweepAll(p.sibling)
-	if p.brief = false; err == nil && p.lone && len(effects) > 0 {
+// look sweeps after a batch, and attributes what changed. In a row it looks for new keys
+// only where others have changed.
+func (p *passState) look(ctx context.Context, ws []trace.Write, seen []trace.Effect, inRow bool) error {
+	effects, err := p.sweepAll(p.sibling, scope{known: inRow})
+	if err == nil && inRow && len(effects) > 0 {
 		var all []trace.Effect
-		all, err = p.sweepAll(p.sibling) // all that there is
+		all, err = p.sweepAll(p.sibling, everything)
 		effects = withSeen(all, effects) // what was seen may be gone by now
 	}
 	if err != nil {
 		return err
 	}
-	if p.row = append(p.row, ws...); !p.lone || len(effects) > 0 {
+	if p.row = append(p.row, ws...); !inRow || len(effects) > 0 {
 		if slices.ContainsFunc(effects, func(e trace.Effect) bool { return e.Before == sysctl.Absent }) {
 			ws = p.row // any of them may have made it appear
 		}
@@ -253,7 +246,7 @@ func (p *passState) record(ws []trace.Write, batch []int) {
 	}
 	p.history = append(p.history, ws...)
 	p.writes = append(p.writes, ws...)
-	if p.phase != PhaseForward {
+	if p.kind != PhaseForward {
 		return
 	}
 	byKey := map[sysctl.Key]int{}
@@ -272,7 +265,7 @@ func (p *passState) record(ws []trace.Write, batch []int) {
 // in this batch. What others changed is taken note of, and expected from now on.
 func (r *run) notable(effects []trace.Effect, ws []trace.Write) []trace.Effect {
 	return slices.DeleteFunc(effects, func(e trace.Effect) bool {
-		others := r.noise.loud && e.Observer == trace.Host && !r.confirmedAt(e.Place)
+		others := r.noise.loud && e.Observer == trace.Host && !r.leaks.ConfirmedAt(e.Place)
 		if !others && !r.restless[e.Place] {
 			return false
 		}

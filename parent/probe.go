@@ -47,7 +47,7 @@ func Probe(ctx context.Context, m netns.Machine, o Options, writes []Assignment)
 		return nil, err
 	}
 	time.Sleep(r.o.Settle)
-	effects, err := r.sweepAll(r.sibling)
+	effects, err := r.sweepAll(r.sibling, everything)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func Probe(ctx context.Context, m netns.Machine, o Options, writes []Assignment)
 	if err := w.Quit(); err != nil {
 		return nil, err
 	}
-	later, err := r.laterEffects(ctx, r.controlBase)
+	later, err := r.laterEffects(ctx, r.controlBase, everything)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,8 @@ func (p *passState) proveAlone(ctx context.Context, effects []trace.Effect, batc
 	for _, e := range effects {
 		tainted = append(tainted, e.Key)
 	}
-	causes := p.causeKeys(p.writer)
-	again := slices.DeleteFunc(writesOf(batch, tainted), func(w trace.Write) bool { return causes[w.Key] })
+	causes := p.leaks.Causes(p.writer)
+	again := slices.DeleteFunc(trace.Of(batch, tainted), func(w trace.Write) bool { return causes[w.Key] })
 	for i := range p.writes {
 		if j := len(p.writes) - len(batch); i >= j && slices.Contains(tainted, p.writes[i].Key) {
 			p.writes[i].Tainted = true
@@ -38,7 +38,7 @@ func (p *passState) proveAlone(ctx context.Context, effects []trace.Effect, batc
 	}
 	for _, k := range trace.KeysOf(again) {
 		changed := slices.ContainsFunc(out.effects, func(e trace.Effect) bool { return e.Key == k })
-		if !changed && trace.Proves(writesOf(out.writes, []sysctl.Key{k})) {
+		if !changed && trace.Proves(trace.Of(out.writes, []sysctl.Key{k})) {
 			p.proven[k] = true
 		}
 	}

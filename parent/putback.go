@@ -11,6 +11,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
@@ -21,7 +22,7 @@ import (
 type PutBack struct {
 	*run
 	known *journal.Journal
-	leak  *leak // its effects are what is ours
+	leak  *finding.Leak // its effects are what is ours
 
 	// Off is what is ours and not put back (yet), Open and Left are
 	// journal.Judgement's, without keys that move by themselves.
@@ -44,10 +45,10 @@ type PutBack struct {
 // run's where it is not given. Close ends it.
 func NewPutBack(m netns.Machine, j *journal.Journal, o Options) (*PutBack, error) {
 	o.Settle = cmp.Or(o.Settle, j.Header.Settle())
-	p := &PutBack{run: newRun(m, o), known: j, leak: &leak{status: statusConfirmed}, valuesOnly: true}
+	p := &PutBack{run: newRun(m, o), known: j, leak: &finding.Leak{Status: finding.Confirmed}, valuesOnly: true}
 	p.switchTo(p.o.Writers[0])
 	p.host = sysctl.NewSweeperFrom(m.Host(), j.Host)
-	p.leaks = []*leak{p.leak}
+	p.leaks = finding.Leaks{p.leak}
 	p.noise = noise{measured: true, loud: true}
 	for _, e := range j.Host {
 		if j.Restless(e.Key) {
@@ -72,8 +73,8 @@ func (p *PutBack) Close() { _ = p.host.Close() }
 
 // ours takes a change for ours, whatever the journal says.
 func (p *PutBack) ours(k sysctl.Key) {
-	if at := (trace.Place{Observer: trace.Host, Key: k}); !trace.HasPlace(p.leak.effects, at) {
-		p.leak.effects = append(p.leak.effects, trace.Effect{Place: at})
+	if at := (trace.Place{Observer: trace.Host, Key: k}); !trace.HasPlace(p.leak.Effects, at) {
+		p.leak.Effects = append(p.leak.Effects, trace.Effect{Place: at})
 	}
 }
 
@@ -90,7 +91,7 @@ func (p *PutBack) look() error {
 	}
 	for _, c := range changes {
 		switch at := (trace.Place{Observer: trace.Host, Key: c.Key}); {
-		case p.confirmedAt(at):
+		case p.leaks.ConfirmedAt(at):
 			p.Off = append(p.Off, c)
 		case p.restless[at]:
 		case slices.Contains(judged.Open, c):
@@ -111,7 +112,7 @@ func (p *PutBack) overwritten(changes []sysctl.Change) (open, unsure []sysctl.Ch
 	for _, c := range p.known.Overwritten() {
 		c.Before = p.host.Expected(c.Key)
 		at := trace.Place{Observer: trace.Host, Key: c.Key}
-		if hasKey(changes, c.Key) || c.After == c.Before || p.confirmedAt(at) || p.restless[at] {
+		if hasKey(changes, c.Key) || c.After == c.Before || p.leaks.ConfirmedAt(at) || p.restless[at] {
 			continue
 		}
 		if p.valuesOnly && !p.known.SetByOthers(c.Key, c.After) && p.known.UnderWay(c.Key, c.After) {

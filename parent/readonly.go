@@ -9,6 +9,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/bisect"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -35,7 +36,7 @@ func (r *run) reads(ctx context.Context) error {
 	}
 	off, err := r.readTrial(ctx, all)
 	for i := 0; i < len(off) && err == nil; i++ {
-		var l *leak
+		var l *finding.Leak
 		if l, err = r.causeOfRead(ctx, off[i], all); l != nil {
 			r.add(l)
 			r.restless[off[i].Place] = true
@@ -51,7 +52,7 @@ const readBudget = 300
 
 // causeOfRead narrows down which of the keys it is whose reading has an effect,
 // and confirms that.
-func (r *run) causeOfRead(ctx context.Context, e trace.Effect, all []trace.Write) (*leak, error) {
+func (r *run) causeOfRead(ctx context.Context, e trace.Effect, all []trace.Write) (*finding.Leak, error) {
 	shows := func(reads []trace.Write) (bool, error) {
 		off, err := r.readTrial(ctx, reads)
 		return trace.HasPlace(off, e.Place), err
@@ -69,12 +70,12 @@ func (r *run) causeOfRead(ctx context.Context, e trace.Effect, all []trace.Write
 		}
 		return nil, err
 	}
-	l := &leak{cause: cause, status: statusConfirmed, effects: []trace.Effect{e}}
+	l := &finding.Leak{Cause: cause, Status: finding.Confirmed, Effects: []trace.Effect{e}}
 	for _, real := range r.drawRounds(confirmRounds) {
 		reads := cause
-		if l.shams++; real {
-			l.shams--
-			l.rounds, l.matched = l.rounds+1, l.matched+1
+		if l.Shams++; real {
+			l.Shams--
+			l.Rounds, l.Matched = l.Rounds+1, l.Matched+1
 		} else {
 			reads = nil
 		}
@@ -82,7 +83,7 @@ func (r *run) causeOfRead(ctx context.Context, e trace.Effect, all []trace.Write
 			return nil, err
 		}
 	}
-	l.why = fmt.Sprintf("came each of %s that a fresh namespace read it, and with none of %d that did not", report.Plural(l.rounds, "time"), l.shams)
+	l.Why = fmt.Sprintf("came each of %s that a fresh namespace read it, and with none of %d that did not", report.Plural(l.Rounds, "time"), l.Shams)
 	return l, nil
 }
 
@@ -92,7 +93,7 @@ func (r *run) readTrial(ctx context.Context, reads []trace.Write) ([]trace.Effec
 		return nil, err
 	}
 	r.replays++
-	w, err := r.start(ctx, client.RoleOf(r.writer))
+	w, err := r.start(ctx, client.RoleOf(r.writer), false)
 	if err != nil {
 		return nil, err
 	}
@@ -124,20 +125,13 @@ func (r *run) readTrial(ctx context.Context, reads []trace.Write) ([]trace.Effec
 	return off, errors.Join(err, w.Quit())
 }
 
-// movedByReads tells that reading was shown to move this: not by itself.
-func (r *run) movedByReads(p trace.Place) bool {
-	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && l.via() == report.ViaRead && trace.HasPlace(l.effects, p)
-	})
-}
-
 // undoReads puts back what reading has done to the host until the end.
 func (r *run) undoReads() {
 	for _, l := range r.leaks {
-		if l.via() != report.ViaRead {
+		if l.Via() != report.ViaRead {
 			continue
 		}
-		for _, e := range l.effects {
+		for _, e := range l.Effects {
 			if r.m.Host().Read(e.Key) != e.Before && !r.restoreOnHost(e) {
 				r.lose(e, "the kernel does not take it back")
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -83,21 +84,16 @@ func (r *run) readAgain(ctx context.Context, reads []read) (still []read, err er
 func (r *run) addRead(x read) {
 	e := trace.Effect{Place: trace.Place{Observer: trace.Host, Key: x.Key}, Before: x.own, After: x.got}
 	for _, l := range r.leaks {
-		if len(l.cause) == 1 && l.cause[0].Key == x.Key && l.passed() {
-			l.reads = append(l.reads, e)
+		if len(l.Cause) == 1 && l.Cause[0].Key == x.Key && l.Passed() {
+			l.Reads = append(l.Reads, e)
 			return
 		}
 	}
 	w := trace.ByPath([]trace.Write{x.Write})[0]
 	w.Before, w.After = sysctl.State{}, x.own
-	r.add(&leak{
-		cause: []trace.Write{w}, reads: []trace.Effect{e}, status: statusConfirmed,
-		rounds: readRounds, matched: readRounds, shams: readRounds,
-		why: fmt.Sprintf("in each of %d fresh namespaces, the host read its own value through a descriptor that was opened there, and the opener did not", readRounds),
+	r.add(&finding.Leak{
+		Cause: []trace.Write{w}, Reads: []trace.Effect{e}, Status: finding.Confirmed,
+		Rounds: readRounds, Matched: readRounds, Shams: readRounds,
+		Why: fmt.Sprintf("in each of %d fresh namespaces, the host read its own value through a descriptor that was opened there, and the opener did not", readRounds),
 	})
-}
-
-// passed tells that the leak shows through a descriptor.
-func (l *leak) passed() bool {
-	return len(l.reads) > 0 || slices.ContainsFunc(l.cause, trace.Write.Passed)
 }

@@ -17,7 +17,7 @@ import (
 
 // hostOff is the host's steady keys that are not as expected.
 func (r *run) hostOff() ([]trace.Effect, error) {
-	changes, err := r.sweepHost()
+	changes, err := r.sweepHost(everything)
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
@@ -76,11 +76,11 @@ func (r *run) resetFrom(ctx context.Context, off []trace.Effect, suspects []trac
 // back, though the leak's cause has not been written, and nothing with this value:
 // it may have come late, or somebody else may have set it.
 func (r *run) warnOfOthers(e trace.Effect, suspects []trace.Write) {
-	if !r.confirmedAt(e.Place) || r.leaked(e) || !e.After.OK() || !e.Key.Network() || r.restless[e.Place] {
+	if !r.leaks.ConfirmedAt(e.Place) || r.leaks.Gave(e) || !e.After.OK() || !e.Key.Network() || r.restless[e.Place] {
 		return
 	}
 	for _, l := range r.leaks {
-		if trace.HasPlace(l.effects, e.Place) && len(writesOf(suspects, trace.KeysOf(l.cause))) > 0 {
+		if trace.HasPlace(l.Effects, e.Place) && len(trace.Of(suspects, trace.KeysOf(l.Cause))) > 0 {
 			return
 		}
 	}
@@ -129,9 +129,7 @@ func (r *run) undo(ctx context.Context, undo []trace.Write) ([]trace.Write, erro
 
 // undoOneWay makes writes that have one way, in a fresh writer.
 func (r *run) undoOneWay(ctx context.Context, undo []trace.Write) error {
-	back := r.having(onDevices(undo))
-	w, err := r.start(ctx, client.RoleOf(r.writer))
-	back()
+	w, err := r.start(ctx, client.RoleOf(r.writer), onDevices(undo))
 	if err != nil {
 		return err
 	}
@@ -154,11 +152,6 @@ func (r *run) undoOneWay(ctx context.Context, undo []trace.Write) error {
 // key may move others (conf/default moves devices): from global to default to
 // device keys, until nothing changes any more.
 func (r *run) undoOnHost(off []trace.Effect) ([]trace.Effect, error) {
-	off, back, err := r.wholly(off)
-	defer back()
-	if err != nil {
-		return nil, err
-	}
 	ours := false // what is off is what our own restoring has moved
 	var known []trace.Place
 	var again []trace.Place // restored
@@ -188,6 +181,7 @@ func (r *run) undoOnHost(off []trace.Effect) ([]trace.Effect, error) {
 		if !wrote {
 			return r.steady(off), nil
 		}
+		var err error
 		if off, err = r.hostOff(); err != nil {
 			return nil, err
 		}
@@ -270,7 +264,7 @@ func (r *run) restoreOnHost(e trace.Effect) bool {
 // is taken for ours until replays say otherwise; then the key gets the other's
 // value back (returnForced).
 func (r *run) mayRestore(e trace.Effect) bool {
-	if r.confirmedAt(e.Place) {
+	if r.leaks.ConfirmedAt(e.Place) {
 		return true
 	}
 	if !e.Key.Network() || !r.quiet() || r.restless[e.Place] {
@@ -280,27 +274,13 @@ func (r *run) mayRestore(e trace.Effect) bool {
 	return true
 }
 
-// confirmedAt tells whether a confirmed leak has this effect.
-func (r *run) confirmedAt(p trace.Place) bool {
-	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && trace.HasPlace(l.effects, p)
-	})
-}
-
-// confirmedHere tells the same of the writer that is at work.
-func (r *run) confirmedHere(p trace.Place) bool {
-	return slices.ContainsFunc(r.leaks, func(l *leak) bool {
-		return l.status == statusConfirmed && slices.Contains(l.writers, r.writer) && trace.HasPlace(l.effects, p)
-	})
-}
-
 // returnForced gives host keys that were restored as an experiment the value
 // back that somebody else had written, unless a write of ours explains it.
 func (r *run) returnForced() {
 	for _, k := range sortedKeys(r.forced) {
 		others := slices.DeleteFunc(r.forced[k], r.follows)
 		delete(r.forced, k)
-		if len(others) == 0 || r.exhausted || r.confirmedAt(trace.Place{Observer: trace.Host, Key: k}) || r.stuck[k] {
+		if len(others) == 0 || r.exhausted || r.leaks.ConfirmedAt(trace.Place{Observer: trace.Host, Key: k}) || r.stuck[k] {
 			continue
 		}
 		theirs, ours := others[len(others)-1].After, r.host.Expected(k)

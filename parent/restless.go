@@ -55,7 +55,7 @@ func (p *passState) lateOrRestless(ctx context.Context) error {
 	var doubts []trace.Effect
 	for at, e := range p.doubts {
 		p.watchedLong[at] = true
-		if !p.confirmedHere(at) && !p.stuck[at.Key] {
+		if !p.leaks.ConfirmedBy(p.writer, at) && !p.stuck[at.Key] {
 			doubts = append(doubts, e)
 		}
 	}
@@ -68,23 +68,23 @@ func (p *passState) lateOrRestless(ctx context.Context) error {
 	})
 	p.progress(0, 0, fmt.Sprintf("watching %d keys for %v: do they move by themselves?", len(doubts), longWait))
 	p.open = doubts
-	defer p.having(p.devices || slices.ContainsFunc(doubts, func(e trace.Effect) bool { return onDevice(e.Key) }))()
+	devices := slices.ContainsFunc(doubts, func(e trace.Effect) bool { return onDevice(e.Key) })
 	if err := p.calmDown(doubts); err != nil {
 		return err
 	}
-	sham, err := p.try(ctx, trial{settle: longWait, as: p.history})
+	sham, err := p.try(ctx, trial{settle: longWait, as: p.history, devices: devices})
 	if err == nil && !p.noise.loud {
 		for _, e := range sham.effects {
 			p.restless[e.Place] = true
 		}
-		_, err = p.explain(ctx, trace.Without(p.history, p.loneCauses()), how{settle: longWait, among: doubts})
+		_, err = p.explain(ctx, trace.Without(p.history, p.leaks.LoneCauses(p.writer)), how{settle: longWait, among: doubts, devices: devices})
 	}
 	if err = p.outOfBudget(err); err != nil {
 		return err
 	}
 	for _, e := range doubts {
 		switch {
-		case p.confirmedHere(e.Place):
+		case p.leaks.ConfirmedBy(p.writer, e.Place):
 			continue
 		case p.exhausted:
 			p.unattributed(e, "the budget of replays was used up before it could be attributed")

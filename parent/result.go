@@ -11,6 +11,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -47,19 +48,19 @@ func (r *run) report(reached Phase) *report.Report {
 	return rep
 }
 
-func (r *run) reportLeak(l *leak) report.Leak {
+func (r *run) reportLeak(l *finding.Leak) report.Leak {
 	out := report.Leak{
-		Cause: r.reportCauses(l.cause, l.writers), Unprivileged: slices.Contains(l.writers, trace.WriterUserNS) && !l.passed(), Via: l.via(), DelayMS: l.delayMS(),
+		Cause: r.reportCauses(l.Cause, l.Writers), Unprivileged: slices.Contains(l.Writers, trace.WriterUserNS) && !l.Passed(), Via: l.Via(), DelayMS: l.DelayMS(),
 		Restored: true, Reproducer: r.reproducer(l),
 		Evidence: report.Evidence{
-			Status: map[status]report.Status{
-				statusConfirmed: report.StatusConfirmed, statusOneWay: report.StatusOneWay, statusUnresolved: report.StatusUnresolved,
-			}[l.status],
-			Rounds: l.rounds, Matched: l.matched, Shams: l.shams, Why: l.why, Candidates: r.reportCauses(l.candidates, l.writers),
+			Status: map[finding.Status]report.Status{
+				finding.Confirmed: report.StatusConfirmed, finding.OneWay: report.StatusOneWay, finding.Unresolved: report.StatusUnresolved,
+			}[l.Status],
+			Rounds: l.Rounds, Matched: l.Matched, Shams: l.Shams, Why: l.Why, Candidates: r.reportCauses(l.Candidates, l.Writers),
 		},
 	}
 	var effects []sysctl.Key
-	for _, e := range l.effects {
+	for _, e := range l.Effects {
 		out.Effects = append(out.Effects, r.reportEffect(e))
 		effects = append(effects, e.Key)
 		what, name := observe.Place(e.Key)
@@ -68,13 +69,13 @@ func (r *run) reportLeak(l *leak) report.Leak {
 			out.Restored = false
 		}
 	}
-	for _, e := range l.reads {
+	for _, e := range l.Reads {
 		read := r.reportEffect(e)
 		read.Kind = report.KindRead
 		out.Effects = append(out.Effects, read)
 		effects = append(effects, e.Key)
 	}
-	out.Known = known.Match(trace.KeysOf(l.cause), effects)
+	out.Known = known.Match(trace.KeysOf(l.Cause), effects)
 	return out
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
@@ -31,7 +32,7 @@ type run struct {
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
 	sibling     *client.Client
 	retired     []retired
-	spare       *client.Client // a sibling that no trial has changed yet
+	spare       *spare         // a sibling that no trial has changed yet
 	next        *client.Client // the writer of the next pass
 	watching    []sysctl.Key   // keys of the host that are watched with every write
 	siblingBase map[sysctl.Key]sysctl.Entry
@@ -41,10 +42,8 @@ type run struct {
 	*writing
 	writings []*writing
 
-	devices bool            // children that are started now have devices
-	focus   []sysctl.Key    // all that looks see, sorted; nil: everything
-	brief   bool            // looks see no new keys
-	made    []report.Device // the sibling's, and what could not be made
+	furnished bool            // the sibling and the writers of passes have devices
+	made      []report.Device // the sibling's, and what could not be made
 
 	restless map[trace.Place]bool // changed without any write
 	varies   map[sysctl.Key]bool
@@ -54,8 +53,8 @@ type run struct {
 	batches int
 	replays int
 	last    *passState // the newest pass
-	leaks   []*leak
-	foreign []foreign
+	leaks   finding.Leaks
+	foreign finding.Foreigns
 	stuck   map[sysctl.Key]bool // host keys that cannot be put back
 	noise   noise
 	// strays is what changed during attributions; what is not explained in the
@@ -226,11 +225,8 @@ func (r *run) skip(p Phase, why string) {
 	r.log.Warn().Str("phase", string(p)).Str("why", why).Msg("skipped")
 }
 
-func (r *run) start(ctx context.Context, role netns.Role) (*client.Client, error) {
-	return r.startHaving(ctx, role, r.devices)
-}
-
-func (r *run) startHaving(ctx context.Context, role netns.Role, devices bool) (*client.Client, error) {
+// start starts a child, with devices if these are wanted.
+func (r *run) start(ctx context.Context, role netns.Role, devices bool) (*client.Client, error) {
 	cfg := client.Config{Pace: r.pace, Writing: r.o.Writing, Unended: &r.unended}
 	if r.o.Guard != nil {
 		cfg.Announce = r.announceRequest
@@ -242,7 +238,7 @@ func (r *run) startHaving(ctx context.Context, role netns.Role, devices bool) (*
 	if r.o.Guard != nil {
 		r.o.Guard.Child(c.PID())
 	}
-	if devices {
+	if devices && r.o.Devices.wanted() {
 		err = c.MakeDevices(r.o.Devices.request())
 	}
 	return c, err

@@ -10,13 +10,14 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // reproductions is leaks of every form, with values that a shell would mangle.
 var reproductions = []struct {
 	name   string
-	leak   leak
+	leak   finding.Leak
 	secret sysctl.Key
 	// want is the words of each command that is run: those of unshare and sysctl.
 	want []string
@@ -45,10 +46,10 @@ var reproductions = []struct {
 		[]string{"sysctl|net.a", "unshare|-n|sysctl|-qw|net.a=VALUE", "sysctl|net.a"}},
 }
 
-func late(l leak) leak { l.delay = 300 * time.Millisecond; return l }
+func late(l finding.Leak) finding.Leak { l.Delay = 300 * time.Millisecond; return l }
 
-func leakOf(observer string, effectKey sysctl.Key, cause ...trace.Write) leak {
-	return leak{cause: cause, effects: []trace.Effect{{Place: trace.Place{Observer: observer, Key: effectKey}}}}
+func leakOf(observer string, effectKey sysctl.Key, cause ...trace.Write) finding.Leak {
+	return finding.Leak{Cause: cause, Effects: []trace.Effect{{Place: trace.Place{Observer: observer, Key: effectKey}}}}
 }
 
 // TestReproducer has a shell read each line, with unshare and sysctl replaced by
@@ -86,7 +87,7 @@ sleep() { say sleep "$@"; }
 		})
 	}
 	r := &run{secrets: newSecrets()}
-	for _, l := range []leak{{}, leakOf(trace.Host, "net/a"), {cause: []trace.Write{{Key: "net/a"}}}} {
+	for _, l := range []finding.Leak{{}, leakOf(trace.Host, "net/a"), {Cause: []trace.Write{{Key: "net/a"}}}} {
 		if got := r.reproducer(&l); got != "" {
 			t.Errorf("without a cause or an effect: %s", got)
 		}

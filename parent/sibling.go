@@ -13,9 +13,7 @@ import (
 
 // renewSibling replaces the sibling: it is never written.
 func (r *run) renewSibling(ctx context.Context) error {
-	back := r.having(r.furnished())
-	s, err := r.startSurveyed(context.WithoutCancel(ctx), netns.RoleSibling)
-	back()
+	s, err := r.startSurveyed(context.WithoutCancel(ctx), everything, r.furnished, netns.RoleSibling)
 	if err != nil {
 		return err
 	}

@@ -40,8 +40,8 @@ func (r *run) survey(ctx context.Context) (*client.Client, error) {
 			return nil, err
 		}
 	}
-	r.devices = r.o.Devices.wanted()
-	started, err := r.startSurveyed(ctx, client.RoleOf(r.writer), netns.RoleSibling, netns.RoleControl)
+	r.furnished = r.o.Devices.wanted()
+	started, err := r.startSurveyed(ctx, everything, true, client.RoleOf(r.writer), netns.RoleSibling, netns.RoleControl)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (r *run) survey(ctx context.Context) (*client.Client, error) {
 			w.Abandon()
 			return nil, err
 		}
-		effects, err := r.sweepAll(r.sibling)
+		effects, err := r.sweepAll(r.sibling, everything)
 		if err != nil {
 			w.Abandon()
 			return nil, err
@@ -94,9 +94,8 @@ func (r *run) surveyWriter(ctx context.Context) (*client.Client, error) {
 	if err := stopped(ctx); err != nil {
 		return nil, err
 	}
-	back := r.having(true)
-	s, err := r.startSurveyed(ctx, client.RoleOf(r.writer))
-	back()
+	r.furnished = r.o.Devices.wanted()
+	s, err := r.startSurveyed(ctx, everything, true, client.RoleOf(r.writer))
 	if err != nil {
 		return nil, err
 	}
@@ -129,16 +128,17 @@ type surveyed struct {
 	err    error
 }
 
-// startSurveyed starts children of these roles at once. On error none is left.
-func (r *run) startSurveyed(ctx context.Context, roles ...netns.Role) ([]surveyed, error) {
+// startSurveyed starts children of these roles at once, with or without devices. On error
+// none is left.
+func (r *run) startSurveyed(ctx context.Context, sc scope, devices bool, roles ...netns.Role) ([]surveyed, error) {
 	out := make([]surveyed, len(roles))
 	done := make(chan struct{})
 	for i, role := range roles {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			s := &out[i]
-			if s.client, s.err = r.start(ctx, role); s.err == nil {
-				s.base, s.err = r.surveyChild(s.client)
+			if s.client, s.err = r.start(ctx, role, devices); s.err == nil {
+				s.base, s.err = surveyChild(s.client, sc)
 			}
 		}()
 	}
@@ -160,17 +160,17 @@ func (r *run) startSurveyed(ctx context.Context, roles ...netns.Role) ([]surveye
 
 // sweepAll sweeps the host and a sibling, at the same time. Restless places are
 // in it.
-func (r *run) sweepAll(with *client.Client) ([]trace.Effect, error) {
+func (r *run) sweepAll(with *client.Client, sc scope) ([]trace.Effect, error) {
 	type result struct {
 		changes []sysctl.Change
 		err     error
 	}
 	sibling := make(chan result, 1)
 	go func() {
-		changes, err := r.sweepChild(with)
+		changes, err := sweepChild(with, sc)
 		sibling <- result{changes, err}
 	}()
-	changes, err := r.sweepHost()
+	changes, err := r.sweepHost(sc)
 	s := <-sibling
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)

@@ -42,7 +42,7 @@ func (r *run) allValues(ctx context.Context) error {
 
 func (p *passState) perturbExactly(ctx context.Context, w *client.Client) error {
 	batches := p.exactBatches()
-	if err := p.announceAhead(p.phase, batches); err != nil {
+	if err := p.announceAhead(p.kind, batches); err != nil {
 		return err
 	}
 	return p.perturbAll(ctx, w, batches)
@@ -52,7 +52,10 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client.Clie
 	if err := stopped(ctx); err != nil {
 		return err
 	}
-	p := r.newPass(PhaseValues) // first: it says what devices there are
+	p, err := r.newPass(ctx, PhaseValues, !r.bare())
+	if err != nil {
+		return err
+	}
 	w, err := r.startWriter(ctx)
 	if err != nil {
 		return err
@@ -66,7 +69,7 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client.Clie
 
 // exactly chooses what each key is given next; of devices' keys, those of the sample.
 func (r *run) exactly(of func(planned) []string) {
-	leaking := r.causeKeys(r.writer)
+	leaking := r.leaks.Causes(r.writer)
 	for i, p := range r.plan {
 		r.plan[i].exact = nil
 		// What leaks has shown it, and would hide others' leaks.
@@ -136,7 +139,7 @@ func (r *run) exactBatches() [][]int {
 func (p *passState) linger(ctx context.Context) error {
 	p.drain(ctx)
 	for began := time.Now(); ; {
-		effects, err := p.sweepAll(p.sibling)
+		effects, err := p.sweepAll(p.sibling, everything)
 		if err != nil {
 			return err
 		}

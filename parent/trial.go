@@ -31,6 +31,10 @@ type trial struct {
 	until trace.Place
 	// stop ends a long wait.
 	stop <-chan struct{}
+	// devices: the children have some, whatever is written.
+	devices bool
+	// scope is what is looked at.
+	scope scope
 }
 
 // outcome is what a trial showed.
@@ -118,8 +122,8 @@ func (r *run) try(ctx context.Context, t trial) (outcome, error) {
 }
 
 func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
-	defer r.having(r.trialDevices(t))()
-	sibling, err := r.takeSpare()
+	devices := r.trialDevices(t)
+	sibling, err := r.takeSpare(devices, t.scope)
 	if err != nil {
 		return out, err
 	}
@@ -140,10 +144,10 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	var w *client.Client
 	go func() {
 		var err error
-		w, err = r.start(ctx, client.RoleOf(r.writer))
+		w, err = r.start(ctx, client.RoleOf(r.writer), devices)
 		writer <- err
 	}()
-	others, err := r.startSurveyed(ctx, roles...)
+	others, err := r.startSurveyed(ctx, t.scope, devices, roles...)
 	if werr := <-writer; werr != nil {
 		abandonAll(others)
 		return out, werr
@@ -159,7 +163,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		defer others[0].client.Abandon()
 	}
 	look := func(as []trace.Write) ([]trace.Effect, error) {
-		effects, err := r.sweepAll(sibling)
+		effects, err := r.sweepAll(sibling, t.scope)
 		return r.notable(effects, as), err
 	}
 	if t.idle {
@@ -207,7 +211,7 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 	out.effects = withSeen(out.effects, r.notable(seen, done))
 	r.strayed(r.steady(out.effects), t.writes)
 	if t.later {
-		later, err := r.laterEffects(ctx, others[0].base.Map())
+		later, err := r.laterEffects(ctx, others[0].base.Map(), t.scope)
 		if err != nil {
 			return out, err
 		}
@@ -223,22 +227,28 @@ func (r *run) tryOnce(ctx context.Context, t trial) (out outcome, err error) {
 		}
 		return out, sibling.Quit()
 	}
-	used, r.spare = false, sibling
+	used, r.spare = false, &spare{sibling, t.scope}
 	return out, nil
 }
 
-// takeSpare is the sibling of the last trial, nil where it is not as it was any
+// spare is the sibling of the last trial, which looked at so much of it.
+type spare struct {
+	*client.Client
+	scope scope
+}
+
+// takeSpare is that sibling, nil where it is not one as is wanted, or not as it was any
 // more: undoing writes, too.
-func (r *run) takeSpare() (*client.Client, error) {
+func (r *run) takeSpare(devices bool, sc scope) (*client.Client, error) {
 	spare := r.spare
 	r.spare = nil
 	if spare == nil {
 		return nil, nil
 	}
-	if r.devices && spare.Made() == nil || !r.devices && spare.Made() != nil {
+	if (devices && r.o.Devices.wanted()) != (spare.Made() != nil) || !slices.Equal(spare.scope.keys, sc.keys) {
 		return nil, spare.Quit()
 	}
-	changes, err := r.sweepChild(spare)
+	changes, err := sweepChild(spare.Client, sc)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +256,7 @@ func (r *run) takeSpare() (*client.Client, error) {
 		r.strayed(off, nil) // by undoing, or late
 		return nil, spare.Quit()
 	}
-	return spare, nil
+	return spare.Client, nil
 }
 
 func abandonAll(children []surveyed) {
@@ -259,9 +269,9 @@ func abandonAll(children []surveyed) {
 
 // startNext starts the writer of the next pass beside what is started meanwhile.
 func (r *run) startNext(ctx context.Context) (join func()) {
-	started, role, devices := make(chan *client.Client, 1), client.RoleOf(r.writer), r.o.Devices.wanted()
+	started, role := make(chan *client.Client, 1), client.RoleOf(r.writer)
 	go func() {
-		c, err := r.startHaving(ctx, role, devices)
+		c, err := r.start(ctx, role, true)
 		if err != nil {
 			c = nil // when it is tried again, that is told
 		}
@@ -276,8 +286,7 @@ func (r *run) takeNext(ctx context.Context) (*client.Client, error) {
 		r.next = nil
 		return c, nil
 	}
-	defer r.having(true)()
-	return r.start(ctx, client.RoleOf(r.writer))
+	return r.start(ctx, client.RoleOf(r.writer), true)
 }
 
 // dropNext is for when that writer's namespace is not one made after all was put right.

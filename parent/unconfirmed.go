@@ -1,19 +1,13 @@
 package parent
 
 import (
+	"slices"
+
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
-
-// foreign is an effect that no write explains.
-type foreign struct {
-	trace.Effect
-	phase Phase
-	why   string
-	// like is a write of a value that it was seen with, to the very key.
-	like *trace.Write
-}
 
 // unexplained records an effect that follows no write. One that is seen a
 // second time seems to move by itself.
@@ -36,19 +30,12 @@ func (r *run) unattributed(e trace.Effect, why string) {
 }
 
 // note puts an effect into the report, once a place; it tells whether it was there.
-func (r *run) note(e trace.Effect, why string) bool {
-	for i, f := range r.foreign {
-		if f.Place == e.Place {
-			r.foreign[i].After = e.After
-			if f.like == nil {
-				r.foreign[i].like = r.looksLike(e)
-			}
-			return true
-		}
+func (r *run) note(e trace.Effect, why string) (again bool) {
+	again = r.foreign.Note(finding.Foreign{Effect: e, Phase: string(r.phase), Why: why, Like: r.looksLike(e)})
+	if !again {
+		r.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Str("why", why).Msg("unconfirmed")
 	}
-	r.foreign = append(r.foreign, foreign{e, r.phase, why, r.looksLike(e)})
-	r.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Str("why", why).Msg("unconfirmed")
-	return false
+	return again
 }
 
 // looksLike is a write of an effect's value to the very key that has it.
@@ -72,13 +59,8 @@ func (r *run) looksLike(e trace.Effect) *trace.Write {
 }
 
 // unconfirmed is the effects for which no cause was found in the end.
-func (r *run) unconfirmed() (open []foreign) {
-	for _, f := range r.foreign {
-		if !r.confirmedAt(f.Place) {
-			open = append(open, f)
-		}
-	}
-	return open
+func (r *run) unconfirmed() []finding.Foreign {
+	return slices.DeleteFunc(slices.Clone(r.foreign), func(f finding.Foreign) bool { return r.leaks.ConfirmedAt(f.Place) })
 }
 
 // unconfirmedKeys is the keys that have them.
@@ -93,9 +75,9 @@ func (r *run) unconfirmedKeys() map[sysctl.Key]bool {
 func (r *run) reportUnconfirmed() (out []report.Effect) {
 	for _, f := range r.unconfirmed() {
 		e := r.reportEffect(f.Effect)
-		e.Phase, e.Why = string(f.phase), f.why
-		if f.like != nil {
-			e.LooksLike = &r.reportCauses([]trace.Write{*f.like}, []trace.Writer{r.writer})[0]
+		e.Phase, e.Why = f.Phase, f.Why
+		if f.Like != nil {
+			e.LooksLike = &r.reportCauses([]trace.Write{*f.Like}, []trace.Writer{r.writer})[0]
 		}
 		out = append(out, e)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -65,7 +66,7 @@ func TestUnconfirmedKeys(t *testing.T) {
 				r.unexplained(e, "no replay reproduces it")
 			}
 			if tt.leak {
-				r.leaks = []*leak{{cause: tt.ws, effects: tt.effects, writers: []trace.Writer{trace.WriterRoot}}}
+				r.leaks = finding.Leaks{{Cause: tt.ws, Effects: tt.effects, Writers: []trace.Writer{trace.WriterRoot}}}
 			}
 			rep := r.report(PhaseReport)
 			var v report.Key

@@ -101,7 +101,7 @@ type judge struct {
 func (r *run) judge(w *writing) judge {
 	j := judge{
 		run: r, w: w, base: w.writerBase.Map(), attempts: map[sysctl.Key][]trace.Write{},
-		leaking: r.causeKeys(w.writer), candidates: r.candidateKeys(w.writer),
+		leaking: r.leaks.Causes(w.writer), candidates: r.leaks.Candidates(w.writer),
 		open: map[sysctl.Key]bool{}, unconfirmed: r.unconfirmedKeys(), plans: map[sysctl.Key]planned{},
 	}
 	for i, a := range w.writes {
@@ -194,19 +194,6 @@ func (j judge) missing(k sysctl.Key) bool {
 func (j judge) latched(e sysctl.Entry, attempts []trace.Write) bool {
 	busy := slices.ContainsFunc(attempts, func(w trace.Write) bool { return w.Errno == unix.EBUSY })
 	return busy && j.host.Look(e.Key) == e.State
-}
-
-// causeKeys is the keys that a confirmed or one-way leak of a writer has as its cause.
-func (r *run) causeKeys(by trace.Writer) map[sysctl.Key]bool {
-	keys := map[sysctl.Key]bool{}
-	for _, l := range r.leaks {
-		for _, w := range l.cause {
-			if slices.Contains(l.writers, by) {
-				keys[w.Key] = true
-			}
-		}
-	}
-	return keys
 }
 
 func union(snapshots ...sysctl.Snapshot) []sysctl.Key {

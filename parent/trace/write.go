@@ -154,3 +154,22 @@ func Way(ws []Write) string {
 	}
 	return "in a fresh namespace"
 }
+
+// SameKeys tells whether writes have the same keys, in whatever order.
+func SameKeys(a, b []Write) bool {
+	ka, kb := KeysOf(a), KeysOf(b)
+	slices.Sort(ka)
+	slices.Sort(kb)
+	return slices.Equal(ka, kb)
+}
+
+// Of is those of ws that write one of the keys.
+func Of(ws []Write, keys []sysctl.Key) []Write {
+	var out []Write
+	for _, w := range ws {
+		if slices.Contains(keys, w.Key) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
