@@ -8,6 +8,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -77,7 +78,7 @@ func (j judge) setting(k sysctl.Key, value *string) report.Setting {
 			attempts = mine
 		case same(trace.Write{Value: e.State.Value}) && e.State.OK():
 			why = "a fresh namespace has this value; others were tried"
-		case perturb.WouldLoad(k, *value, factsOf(j.w.writerBase, "")):
+		case perturb.WouldLoad(k, *value, plan.FactsOf(j.w.writerBase, "")):
 			return report.Setting{Set: report.SetUnknown, Why: "not tried: it may make the kernel load a module"}
 		case slices.ContainsFunc(j.observed(k), func(o trace.Observed) bool { return same(trace.Write{Value: o.State.Value}) }):
 			why = "an observer has this value; others were tried"

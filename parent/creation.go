@@ -215,7 +215,7 @@ func (c *creation) possibleModes() []string {
 		return []string{report.AnyDevconf}
 	}
 	modes := []string{present.Value}
-	if !c.atFirst(devconf).Writable() || !c.included(devconf) {
+	if !c.atFirst(devconf).Writable() || !c.question.Asks(devconf) {
 		return modes
 	}
 	for v := range devconfMax + 1 {

@@ -12,6 +12,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
 	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -158,7 +159,7 @@ func (c *creation) stuckIn(base sysctl.Snapshot, moved map[sysctl.Key]int) {
 		k := e.Key
 		switch {
 		case !e.Writable() || !e.Readable() || moved[k] == int(perturb.Levels) || k == devconf:
-		case !c.included(k):
+		case !c.question.Asks(k):
 			c.creatorLeftOut = true
 		default:
 			n := notMoved{k, report.FromCreator, report.NotMovedRefused}
@@ -176,13 +177,13 @@ func (c *creation) stuckIn(base sysctl.Snapshot, moved map[sysctl.Key]int) {
 
 // mayWrite tells whether a creating namespace's key is written, and what it does seen.
 func (c *creation) mayWrite(e sysctl.Entry, leaking map[sysctl.Key]bool) bool {
-	return e.Writable() && e.Readable() && c.included(e.Key) && !c.covered(e.Key) && !c.ignored(e.Key) && !leaking[e.Key] && !isLatch(e.Key)
+	return e.Writable() && e.Readable() && c.question.Asks(e.Key) && !c.question.Covers(e.Key) && !c.ignored(e.Key) && !leaking[e.Key] && !isLatch(e.Key)
 }
 
 // creatorItems is what to write in a creating namespace: all keys that may be
 // written there but those that would change more than that.
 func (c *creation) creatorItems(base sysctl.Snapshot, l perturb.Level) []protocol.Item {
-	facts := factsOf(base, c.m.NFLog())
+	facts := plan.FactsOf(base, c.m.NFLog())
 	facts.Extreme = c.o.Extreme
 	leaking := c.leakingKeys()
 	var items []protocol.Item

@@ -7,6 +7,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -28,7 +29,7 @@ func (o Options) WritableOnHost(host sysctl.Snapshot) []sysctl.Key {
 	var keys []sysctl.Key
 	r := run{o: o}
 	for _, e := range host {
-		if e.Key.Network() && e.Writable() && e.State.OK() && r.included(e.Key) && !r.covered(e.Key) && (o.AllowOneWay || !lasting(e.Key) && !perturb.Disruptive(e.Key)) {
+		if e.Key.Network() && e.Writable() && e.State.OK() && r.question.Asks(e.Key) && !r.question.Covers(e.Key) && (o.AllowOneWay || !lasting(e.Key) && !perturb.Disruptive(e.Key)) {
 			keys = append(keys, e.Key)
 		}
 	}
@@ -107,7 +108,7 @@ func (c *creation) hostKey(k sysctl.Key, facts perturb.Facts, propose func(pertu
 
 // facts is what candidates for the host's keys are chosen by.
 func (c *creation) facts() perturb.Facts {
-	f := factsOf(c.host.Baseline(), c.m.NFLog())
+	f := plan.FactsOf(c.host.Baseline(), c.m.NFLog())
 	f.Extreme = c.o.Extreme
 	return f
 }

@@ -20,7 +20,7 @@ func (r *run) reportCreations(rep *report.Report) {
 	present := r.atFirst(devconf).State.Value
 	for i := range rep.Keys {
 		key := &rep.Keys[i]
-		if !r.included(sysctl.Key(key.Key)) {
+		if !r.question.Asks(sysctl.Key(key.Key)) {
 			continue
 		}
 		key.CreationUntested = r.untold[sysctl.Key(key.Key)]

@@ -24,13 +24,13 @@ func (c *creation) unmoved(moved map[sysctl.Key]int) []notMoved {
 	var list []notMoved
 	facts := c.facts()
 	for _, k := range sortedKeys(c.fresh) {
-		if c.covered(k) && c.included(k) {
+		if c.question.Covers(k) && c.question.Asks(k) {
 			list = append(list, notMoved{k, report.FromHost, report.NotMovedCovered})
 		}
 	}
 	for _, e := range c.host.Baseline() {
 		k := e.Key
-		if moved[k] == int(perturb.Levels) || !k.Network() || !c.included(k) || c.covered(k) || k == devconf && len(c.possibleModes()) > 1 {
+		if moved[k] == int(perturb.Levels) || !k.Network() || !c.question.Asks(k) || c.question.Covers(k) || k == devconf && len(c.possibleModes()) > 1 {
 			continue
 		}
 		n := notMoved{k, report.FromHost, report.NotMovedRefused}
@@ -103,7 +103,7 @@ func (c *creation) withdraw() {
 			switch {
 			case c.unseen[in][k]:
 				c.untold[k] = "not measured: new namespaces were without it when all keys were moved"
-			case left || !ofDevices(k) && len(c.devconfs) > 0 && c.devconfs[0] != report.AnyDevconf && !c.included(devconf):
+			case left || !ofDevices(k) && len(c.devconfs) > 0 && c.devconfs[0] != report.AnyDevconf && !c.question.Asks(devconf):
 				c.untold[k] = "not measured: keys that it may come from were left out by --include or --exclude"
 			case missed:
 				c.untold[k] = fmt.Sprintf("not measured: it may come from %s of the %s, which was not moved: %s", n.key, whose[n.namespace], n.why)
@@ -133,5 +133,5 @@ func (c *creation) leftOut() bool {
 		return true
 	}
 	all := Options{AllowOneWay: c.o.AllowOneWay}.WritableOnHost(c.host.Baseline())
-	return slices.ContainsFunc(all, func(k sysctl.Key) bool { return !c.included(k) && k != devconf })
+	return slices.ContainsFunc(all, func(k sysctl.Key) bool { return !c.question.Asks(k) && k != devconf })
 }

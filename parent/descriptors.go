@@ -52,7 +52,7 @@ func (d *descriptorPass) all(ctx context.Context) error {
 	if err := d.rest(ctx); err != nil {
 		return err
 	}
-	if err := d.furnish(ctx, !d.bare()); err != nil {
+	if err := d.furnish(ctx, !d.plan.OnlyLoopback()); err != nil {
 		return err
 	}
 	w, err := d.startWriter(ctx)
@@ -115,16 +115,16 @@ func (d *descriptorPass) all(ctx context.Context) error {
 func (d *descriptorPass) batches() (batches [][]trace.Write) {
 	leaking := d.leaks.Causes(d.writer)
 	base := d.writerBase.Map()
-	for _, batch := range d.order().only(d.sampled).together(min(d.o.BatchSize, protocol.MaxPass)) {
+	for _, batch := range d.plan.Order(d.rng).Only(d.plan.Sampled).Together(min(d.o.BatchSize, protocol.MaxPass)) {
 		var ws []trace.Write
 		for _, index := range batch {
-			p := d.plan[index]
-			k := p.entry.Key
-			w := trace.Write{Key: k, Value: p.effective, Via: trace.ViaDescriptor}
+			p := d.plan.Keys[index]
+			k := p.Entry.Key
+			w := trace.Write{Key: k, Value: p.Effective, Via: trace.ViaDescriptor}
 			if d.host.Expected(k).Value == w.Value { // a switch, at different values from the start
 				w.Value = base[k].State.Value
 			}
-			if p.effective != "" && !leaking[k] && !d.unsteady(k) {
+			if p.Effective != "" && !leaking[k] && !d.unsteady(k) {
 				ws = append(ws, w)
 			}
 		}
@@ -133,18 +133,6 @@ func (d *descriptorPass) batches() (batches [][]trace.Write) {
 		}
 	}
 	return batches
-}
-
-// together is an order's batches where keys that disrupt need not be alone: by path
-// each has been.
-func (o order) together(size int) [][]int {
-	all := slices.Collect(slices.Chunk(o.latches, 1))
-	for _, p := range o.parts {
-		for _, units := range [][][]int{p.normal, p.disruptive} {
-			all = slices.AppendSeq(all, slices.Chunk(slices.Concat(units...), size))
-		}
-	}
-	return all
 }
 
 // batch writes and reads some keys through descriptors.

@@ -81,12 +81,6 @@ func (r *run) crowd() map[string]bool {
 // devices although no key of theirs is written does not come again in its batch's
 // replays; it is late then, and the history of a first pass has such keys.
 
-// loopback is the device that every namespace has.
-const loopback = "lo"
-
-// bare tells that devices are of no use to a pass: nothing is written to their keys.
-func (r *run) bare() bool { return r.sample == "" || r.sample == loopback }
-
 // startWriter starts a writer of a pass.
 func (r *run) startWriter(ctx context.Context) (*client.Client, error) {
 	return r.start(ctx, client.RoleOf(r.writer), r.furnished)
@@ -107,7 +101,7 @@ func onDevices(ws []trace.Write) bool {
 
 func onDevice(k sysctl.Key) bool {
 	name, _ := k.Device()
-	return name != "" && name != loopback
+	return name != "" && name != sysctl.Loopback
 }
 
 // trialDevices tells that a replay's children have devices: where its writes, or the place

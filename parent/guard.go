@@ -294,7 +294,7 @@ func (r *run) announceAhead(phase Phase, batches [][]int) error {
 	}
 	a := Announcement{By: r.writer, Ahead: true}
 	for _, index := range slices.Concat(batches...) {
-		a.Items = append(a.Items, r.item(r.plan[index], phase))
+		a.Items = append(a.Items, r.item(index, phase))
 	}
 	return r.announce(a)
 }

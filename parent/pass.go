@@ -7,21 +7,22 @@ import (
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
+	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
 // pass writes the whole plan once, in one order, in one writer. What is announced of the
 // next one, its guard can keep while this one is closed.
-func (r *run) pass(ctx context.Context, phase Phase, w *client.Client, o order, next func() error) error {
+func (r *run) pass(ctx context.Context, phase Phase, w *client.Client, o plan.Order, next func() error) error {
 	p, err := r.newPass(ctx, phase, true)
 	if err != nil {
 		return err
 	}
-	if err := p.latches(ctx, o.latches); err != nil {
+	if err := p.latches(ctx, o.Latches); err != nil {
 		return err
 	}
-	if err := p.perturbAll(ctx, w, o.batches(r.o.BatchSize)); err != nil {
+	if err := p.perturbAll(ctx, w, o.Batches(r.o.BatchSize)); err != nil {
 		return err
 	}
 	if err := next(); err != nil {
@@ -61,7 +62,7 @@ func (p *passState) perturbAll(ctx context.Context, w *client.Client, batches []
 }
 
 // disrupts tells that a batch is of a key that disrupts: there are many such, each alone.
-func (p *passState) disrupts(batch []int) bool { return p.plan[batch[0]].disruptive }
+func (p *passState) disrupts(batch []int) bool { return p.plan.Keys[batch[0]].Disruptive }
 
 // close ends the writer and attributes what shows only then.
 func (p *passState) close(ctx context.Context, w *client.Client) error {
@@ -137,7 +138,7 @@ func (p *passState) latches(ctx context.Context, latches []int) error {
 }
 
 func (p *passState) latch(ctx context.Context, index int) error {
-	w, err := p.start(ctx, client.RoleOf(p.writer), onDevice(p.plan[index].entry.Key))
+	w, err := p.start(ctx, client.RoleOf(p.writer), onDevice(p.plan.Keys[index].Entry.Key))
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ type lateEffect struct {
 func (p *passState) batch(ctx context.Context, w *client.Client, batch []int, inRow bool) error {
 	items := make([]protocol.Item, len(batch))
 	for i, index := range batch {
-		items[i] = p.item(p.plan[index], p.kind)
+		items[i] = p.item(index, p.kind)
 	}
 	ws, seen, err := p.perturb(w, items)
 	p.record(ws, batch)
@@ -251,11 +252,11 @@ func (p *passState) record(ws []trace.Write, batch []int) {
 	}
 	byKey := map[sysctl.Key]int{}
 	for _, index := range batch {
-		byKey[p.plan[index].entry.Key] = index
+		byKey[p.plan.Keys[index].Entry.Key] = index
 	}
 	for _, w := range ws {
 		if index, ok := byKey[w.Key]; ok && w.Perturbed() {
-			p.plan[index].effective = w.Value
+			p.plan.Keys[index].Effective = w.Value
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/plan"
 )
 
 // Unmatched is the error of a question about no key. Nothing was written.
@@ -15,13 +16,9 @@ type Unmatched string
 
 func (e Unmatched) Error() string { return string(e) }
 
-// asks tells whether the question is about a key, too.
-func (o Options) asks(k sysctl.Key) bool {
-	match := func(g sysctl.Glob) bool { return g.Match(k) }
-	if slices.ContainsFunc(o.Exclude, match) {
-		return false
-	}
-	return len(o.Include)+len(o.Lines) == 0 || slices.ContainsFunc(o.Include, match) || len(o.Lines.For(k)) > 0
+// question is which keys the run is about.
+func (o Options) question() plan.Question {
+	return plan.Question{Include: o.Include, Exclude: o.Exclude, Lines: o.Lines, Covered: o.Covered}
 }
 
 // checkQuestion wants a key for each pattern: on the host, or in a fresh namespace.
@@ -54,7 +51,7 @@ func (r *run) checkQuestion() error {
 		}
 	}
 	switch {
-	case slices.ContainsFunc(all, r.included):
+	case slices.ContainsFunc(all, r.question.Asks):
 		return nil
 	case len(r.o.Lines) > 0:
 		return Unmatched("--keys-from: no line asks about a key below net/ that this kernel has")
@@ -63,8 +60,6 @@ func (r *run) checkQuestion() error {
 	}
 	return nil
 }
-
-func (r *run) included(k sysctl.Key) bool { return r.o.asks(k) }
 
 func keysIn(s sysctl.Snapshot) []sysctl.Key {
 	keys := make([]sysctl.Key, len(s))

@@ -20,7 +20,7 @@ func (r *run) reads(ctx context.Context) error {
 	r.enter(PhaseReads, "")
 	var all []trace.Write
 	for _, e := range r.host.Baseline() {
-		if e.Key.Network() && e.Readable() && r.included(e.Key) {
+		if e.Key.Network() && e.Readable() && r.question.Asks(e.Key) {
 			all = append(all, trace.Write{Key: e.Key, Via: trace.ViaRead})
 		}
 	}

@@ -110,7 +110,7 @@ func (r *run) undoThroughWriter(ctx context.Context, undo []trace.Write) ([]trac
 // undo makes writes in a fresh writer, but none to keys that the user left out,
 // and takes note of them: they may do what any write may do. It returns those made.
 func (r *run) undo(ctx context.Context, undo []trace.Write) ([]trace.Write, error) {
-	undo = slices.DeleteFunc(slices.Clone(undo), func(w trace.Write) bool { return !w.Key.Network() || !r.included(w.Key) })
+	undo = slices.DeleteFunc(slices.Clone(undo), func(w trace.Write) bool { return !w.Key.Network() || !r.question.Asks(w.Key) })
 	if len(undo) == 0 {
 		return nil, nil
 	}

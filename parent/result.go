@@ -119,21 +119,21 @@ func (r *run) reportEffect(e trace.Effect) report.Effect {
 func (r *run) reportPlan() []report.Planned {
 	var out []report.Planned
 	number := map[int]int{}
-	order := r.order()
-	batches := append(slices.Collect(slices.Chunk(order.latches, 1)), order.batches(r.o.BatchSize)...)
+	order := r.plan.Order(r.rng)
+	batches := append(slices.Collect(slices.Chunk(order.Latches, 1)), order.Batches(r.o.BatchSize)...)
 	for i, batch := range batches {
 		for _, index := range batch {
 			number[index] = i + 1
 		}
 	}
-	for i, p := range r.plan {
-		entry := report.Planned{Key: string(p.entry.Key), Writer: string(r.writer), Batch: number[i], Why: string(p.skip)}
-		candidates := p.up
-		if r.o.Thorough && !p.latch && r.sampled(i) {
-			candidates = p.all
+	for i, p := range r.plan.Keys {
+		entry := report.Planned{Key: string(p.Entry.Key), Writer: string(r.writer), Batch: number[i], Why: string(p.Skip)}
+		candidates := p.Up
+		if r.o.Thorough && !p.Latch && r.plan.Sampled(i) {
+			candidates = p.All
 		}
 		for _, c := range candidates {
-			entry.Candidates = append(entry.Candidates, r.shown(p.entry.Key, sysctl.State{Value: c}).String())
+			entry.Candidates = append(entry.Candidates, r.shown(p.Entry.Key, sysctl.State{Value: c}).String())
 		}
 		out = append(out, entry)
 	}

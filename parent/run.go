@@ -16,17 +16,19 @@ import (
 	"github.com/netns-verify/netns-verify/parent/client"
 	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // run is one run: what is known so far, and the children that live as long.
 type run struct {
-	o     Options
-	m     netns.Machine
-	log   zerolog.Logger
-	asked context.Context // is cancelled when the run is to stop: pause
-	rng   *rand.Rand
-	pace  *client.Pace
+	o        Options
+	question plan.Question
+	m        netns.Machine
+	log      zerolog.Logger
+	asked    context.Context // is cancelled when the run is to stop: pause
+	rng      *rand.Rand
+	pace     *client.Pace
 
 	watched     sysctl.Tree     // the host
 	host        *sysctl.Sweeper // of the host; its expectations move, its baseline never
@@ -114,7 +116,7 @@ func Run(ctx context.Context, m netns.Machine, o Options) (*report.Report, error
 func newRun(m netns.Machine, o Options) *run {
 	o = o.withDefaults()
 	r := &run{
-		o: o, m: m, log: o.Logger, asked: context.Background(),
+		o: o, question: o.question(), m: m, log: o.Logger, asked: context.Background(),
 		rng: rand.New(rand.NewPCG(o.Seed, 0)), pace: client.NewPace(o.Deadline),
 		restless: map[trace.Place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]trace.Effect{},
@@ -167,12 +169,12 @@ func (r *run) write(ctx context.Context, w *client.Client) error {
 	if r.o.DryRun {
 		return w.Quit()
 	}
-	order := r.order()
-	back := order.reversed()
-	if err := r.announceAhead(PhaseForward, order.batches(r.o.BatchSize)); err != nil {
+	order := r.plan.Order(r.rng)
+	back := order.Reversed()
+	if err := r.announceAhead(PhaseForward, order.Batches(r.o.BatchSize)); err != nil {
 		return err
 	}
-	next := func() error { return r.announceAhead(PhaseReverse, back.batches(r.o.BatchSize)) }
+	next := func() error { return r.announceAhead(PhaseReverse, back.Batches(r.o.BatchSize)) }
 	if err := r.pass(ctx, PhaseForward, w, order, next); err != nil {
 		return err
 	}

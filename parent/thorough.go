@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
 	"github.com/netns-verify/netns-verify/parent/netns"
 )
@@ -18,7 +18,8 @@ import (
 // undoes what another one did, until none is left. In the last pass every other
 // key is moved off its value before one is written, twice.
 func (r *run) allValues(ctx context.Context) error {
-	for r.nextValues() {
+	leaking := func() map[sysctl.Key]bool { return r.leaks.Causes(r.writer) }
+	for r.plan.NextValues(r.writes, leaking()) {
 		if err := r.valuePass(ctx, func(p *passState, w *client.Client) error {
 			return p.perturbExactly(ctx, w)
 		}); err != nil {
@@ -26,22 +27,17 @@ func (r *run) allValues(ctx context.Context) error {
 		}
 	}
 	return r.valuePass(ctx, func(p *passState, w *client.Client) error {
-		r.exactly(func(k planned) []string { return values(k.effective, 1) })
-		for i, k := range r.plan {
-			if k.disruptive { // it would move the others, or end them
-				r.plan[i].exact = nil
-			}
-		}
+		r.plan.FirstValues(leaking())
 		if err := p.perturbExactly(ctx, w); err != nil {
 			return err
 		}
-		r.exactly(func(k planned) []string { return values(r.second(k), 2) })
+		r.plan.SecondValues(r.writes, leaking())
 		return p.perturbExactly(ctx, w)
 	})
 }
 
 func (p *passState) perturbExactly(ctx context.Context, w *client.Client) error {
-	batches := p.exactBatches()
+	batches := p.plan.ValuesOrder(p.rng).Batches(exactSize * p.o.BatchSize)
 	if err := p.announceAhead(p.kind, batches); err != nil {
 		return err
 	}
@@ -52,7 +48,7 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client.Clie
 	if err := stopped(ctx); err != nil {
 		return err
 	}
-	p, err := r.newPass(ctx, PhaseValues, !r.bare())
+	p, err := r.newPass(ctx, PhaseValues, !r.plan.OnlyLoopback())
 	if err != nil {
 		return err
 	}
@@ -67,58 +63,6 @@ func (r *run) valuePass(ctx context.Context, write func(*passState, *client.Clie
 	return p.close(ctx, w)
 }
 
-// exactly chooses what each key is given next; of devices' keys, those of the sample.
-func (r *run) exactly(of func(planned) []string) {
-	leaking := r.leaks.Causes(r.writer)
-	for i, p := range r.plan {
-		r.plan[i].exact = nil
-		// What leaks has shown it, and would hide others' leaks.
-		if p.skip == "" && !p.latch && !leaking[p.entry.Key] && r.sampled(i) {
-			r.plan[i].exact = of(p)
-		}
-	}
-}
-
-// nextValues chooses a value for each key that was not written yet, and tells
-// whether there was any.
-func (r *run) nextValues() bool {
-	type attempt struct{ key, value string }
-	tried := map[attempt]bool{}
-	for _, w := range r.writes {
-		tried[attempt{string(w.Key), w.Value}] = true
-	}
-	any := false
-	r.exactly(func(p planned) []string {
-		for _, v := range p.all {
-			if !tried[attempt{string(p.entry.Key), v}] {
-				any = true
-				return []string{v}
-			}
-		}
-		return nil
-	})
-	return any
-}
-
-// second is another value than the first pass's that took effect, or else what
-// a fresh writer has.
-func (r *run) second(p planned) string {
-	for _, w := range r.writes {
-		if w.Key == p.entry.Key && w.Perturbed() && w.Value != p.effective {
-			return w.Value
-		}
-	}
-	return p.entry.State.Value
-}
-
-// values is a value n times, none where there is no value.
-func values(v string, n int) []string {
-	if v == "" {
-		return nil
-	}
-	return slices.Repeat([]string{v}, n)
-}
-
 // exactSize is how many times as large the batches of these passes are, and
 // exactAtOnce how many keys are written between two looks at the host's own of these
 // names: there are many passes, and most of what leaks has shown before.
@@ -126,13 +70,6 @@ const (
 	exactSize   = 6
 	exactAtOnce = 8
 )
-
-// exactBatches is the keys that are given something, in a new order.
-func (r *run) exactBatches() [][]int {
-	o := r.order().only(func(i int) bool { return len(r.plan[i].exact) > 0 })
-	o.latches = nil
-	return o.batches(exactSize * r.o.BatchSize)
-}
 
 // linger looks for what the end of the writer's namespace does, and again and
 // again for what comes late: that may be gone soon.

@@ -8,6 +8,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -29,7 +30,7 @@ func (r *run) reportKeys(rep *report.Report) {
 	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(r.host.Baseline())
 	rep.Counts.Descriptors = len(trace.KeysOf(r.throughs))
 	for _, k := range union(snapshots...) {
-		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly, Excluded: !r.included(k)}
+		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly, Excluded: !r.question.Asks(k)}
 		for _, o := range []string{trace.Host, trace.Sibling} {
 			key.Restless = key.Restless || r.restless[trace.Place{Observer: o, Key: k}]
 		}
@@ -55,7 +56,7 @@ func (r *run) reportKeys(rep *report.Report) {
 			writable = writable || e.Writable()
 			perturbed = perturbed || slices.ContainsFunc(j.attempts[k], trace.Write.Perturbed)
 		}
-		if name, _ := k.Device(); len(key.Writers) == 0 && crowd[name] && host[k].Writable() && r.included(k) {
+		if name, _ := k.Device(); len(key.Writers) == 0 && crowd[name] && host[k].Writable() && r.question.Asks(k) {
 			key.Verdict, key.UntestedReason = report.VerdictUntested, report.ReasonCrowded
 		}
 		count(&rep.Counts.Excluded, key.Excluded)
@@ -95,27 +96,27 @@ type judge struct {
 	open map[sysctl.Key]bool
 	// unconfirmed is the keys of effects that no replay explains.
 	unconfirmed map[sysctl.Key]bool
-	plans       map[sysctl.Key]planned
+	plans       map[sysctl.Key]plan.Key
 }
 
 func (r *run) judge(w *writing) judge {
 	j := judge{
 		run: r, w: w, base: w.writerBase.Map(), attempts: map[sysctl.Key][]trace.Write{},
 		leaking: r.leaks.Causes(w.writer), candidates: r.leaks.Candidates(w.writer),
-		open: map[sysctl.Key]bool{}, unconfirmed: r.unconfirmedKeys(), plans: map[sysctl.Key]planned{},
+		open: map[sysctl.Key]bool{}, unconfirmed: r.unconfirmedKeys(), plans: map[sysctl.Key]plan.Key{},
 	}
 	for i, a := range w.writes {
 		j.attempts[a.Key] = append(j.attempts[a.Key], a)
 		j.open[a.Key] = j.open[a.Key] || i >= w.closed
 	}
-	for _, p := range w.plan {
-		j.plans[p.entry.Key] = p
+	for _, p := range w.plan.Keys {
+		j.plans[p.Entry.Key] = p
 	}
 	return j
 }
 
 func (j judge) key(e sysctl.Entry, attempts []trace.Write) (report.Verdict, report.Reason, string) {
-	plan := j.plans[e.Key]
+	planned := j.plans[e.Key]
 	untested := func(why report.Reason, note string) (report.Verdict, report.Reason, string) {
 		return report.VerdictUntested, why, note
 	}
@@ -128,15 +129,15 @@ func (j judge) key(e sysctl.Entry, attempts []trace.Write) (report.Verdict, repo
 		return untested(report.ReasonUnresolved, "it is among the candidates of a leak whose cause could not be narrowed down")
 	case len(attempts) > 0 && j.unconfirmed[e.Key]: // its own writes could have had it
 		return untested(report.ReasonUnconfirmed, "")
-	case plan.skip == report.ReasonOneWay:
+	case planned.Skip == report.ReasonOneWay:
 		l, _ := known.OneWay(e.Key)
-		return untested(plan.skip, l.Bug)
-	case plan.skip == report.ReasonUnobserved && j.covered(e.Key):
-		return untested(plan.skip, "something is mounted over the host's")
-	case plan.skip == report.ReasonUnobserved:
-		return untested(plan.skip, unread(e, j.atFirst(e.Key)))
-	case plan.skip != "":
-		return untested(plan.skip, "")
+		return untested(planned.Skip, l.Bug)
+	case planned.Skip == report.ReasonUnobserved && j.question.Covers(e.Key):
+		return untested(planned.Skip, "something is mounted over the host's")
+	case planned.Skip == report.ReasonUnobserved:
+		return untested(planned.Skip, unread(e, j.atFirst(e.Key)))
+	case planned.Skip != "":
+		return untested(planned.Skip, "")
 	case j.open[e.Key] && j.exhausted:
 		return untested(report.ReasonUnresolved, "the budget of replays was used up before every effect was attributed")
 	case len(attempts) == 0 && j.cut() || j.open[e.Key]:

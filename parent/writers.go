@@ -2,6 +2,7 @@ package parent
 
 import (
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -9,8 +10,7 @@ import (
 type writing struct {
 	writer     trace.Writer
 	writerBase sysctl.Snapshot
-	plan       []planned
-	sample     string // the device that stands for all
+	plan       *plan.Plan
 	passes     int
 	writes     []trace.Write       // of the passes, not of replays
 	closed     int                 // how many of them belong to passes that were completed
@@ -24,6 +24,6 @@ type writing struct {
 
 // switchTo begins with a writer; what is written from now on is written by it.
 func (r *run) switchTo(w trace.Writer) {
-	r.writing = &writing{writer: w, proven: map[sysctl.Key]bool{}, doubts: map[trace.Place]trace.Effect{}, watchedLong: map[trace.Place]bool{}}
+	r.writing = &writing{writer: w, plan: &plan.Plan{}, proven: map[sysctl.Key]bool{}, doubts: map[trace.Place]trace.Effect{}, watchedLong: map[trace.Place]bool{}}
 	r.writings = append(r.writings, r.writing)
 }

@@ -2,6 +2,9 @@ package sysctl
 
 import "strings"
 
+// Loopback is the device that every network namespace has.
+const Loopback = "lo"
+
 // Device is the network device that a key belongs to, and the key with "*" in
 // place of it; both empty where it belongs to none. "all" and "default" are no
 // devices, and no device may be called so (devinet_sysctl_register, net/ipv4/devinet.c).

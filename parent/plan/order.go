@@ -1,16 +1,17 @@
-package parent
+package plan
 
 import (
+	"math/rand/v2"
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
 
-// order is the indices of the plan's keys in the order of a pass: latches are
-// written first, each by a writer that writes nothing else, because what they
-// do must be certain without a replay.
-type order struct {
-	latches []int
+// Order is the indices of a plan's keys in the order of a pass.
+type Order struct {
+	// Latches are written first, each by a writer that writes nothing else, because what
+	// they do must be certain without a replay.
+	Latches []int
 	parts   []part
 }
 
@@ -19,23 +20,23 @@ type order struct {
 // device only.
 type part struct{ normal, disruptive [][]int }
 
-// order shuffles the plan. The keys of devices come first, and in both parts those
+// Order shuffles the plan. The keys of devices come first, and in both parts those
 // that disrupt last.
-func (r *run) order() order {
-	var o order
+func (p *Plan) Order(rng *rand.Rand) Order {
+	var o Order
 	var devices, others part
 	at := map[sysctl.Key]int{}
 	var units [][]int
-	for i, p := range r.plan {
-		_, of := p.entry.Key.Device()
+	for i, k := range p.Keys {
+		_, of := k.Entry.Key.Device()
 		n, known := at[of]
-		if p.skip == "" && p.loads && !p.latch {
-			o.latches = append(o.latches, i) // and once more when the module is there
+		if k.Skip == "" && k.loads && !k.Latch {
+			o.Latches = append(o.Latches, i) // and once more when the module is there
 		}
 		switch {
-		case p.skip != "":
-		case p.latch:
-			o.latches = append(o.latches, i)
+		case k.Skip != "":
+		case k.Latch:
+			o.Latches = append(o.Latches, i)
 		case known && of != "":
 			units[n] = append(units[n], i)
 		default:
@@ -44,11 +45,11 @@ func (r *run) order() order {
 		}
 	}
 	for _, unit := range units {
-		to, p := &others, r.plan[unit[0]]
-		if name, _ := p.entry.Key.Device(); name != "" {
+		to, k := &others, p.Keys[unit[0]]
+		if name, _ := k.Entry.Key.Device(); name != "" {
 			to = &devices
 		}
-		if p.disruptive {
+		if k.Disruptive {
 			to.disruptive = append(to.disruptive, unit)
 		} else {
 			to.normal = append(to.normal, unit)
@@ -57,17 +58,17 @@ func (r *run) order() order {
 	o.parts = []part{devices, others}
 	for _, p := range o.parts {
 		for _, s := range [][][]int{p.normal, p.disruptive} {
-			r.rng.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
+			rng.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
 		}
 	}
 	return o
 }
 
-// reversed is the order of the second pass: a leak that one key causes and
+// Reversed is the order of the second pass: a leak that one key causes and
 // another undoes shows in one of the two. Keys that disrupt stay last: each is
 // swept alone, so that nothing can hide it.
-func (o order) reversed() order {
-	out := order{} // a latch has shown what it does
+func (o Order) Reversed() Order {
+	out := Order{} // a latch has shown what it does
 	for _, p := range backwards(o.parts) {
 		out.parts = append(out.parts, part{backwardsUnits(p.normal), backwardsUnits(p.disruptive)})
 	}
@@ -88,31 +89,8 @@ func backwards[T any](s []T) []T {
 	return s
 }
 
-// sampled tells that a key is not one of a device, or of the one that stands for
-// all where much is done with each key: the keys of all are of the same code.
-func (r *run) sampled(index int) bool {
-	name, _ := r.plan[index].entry.Key.Device()
-	return name == "" || name == r.sample
-}
-
-// sampleOf chooses that device: lo, or where lo is excluded the first; none where
-// no key of a device is to be written.
-func sampleOf(plan []planned) (first string) {
-	for _, p := range plan {
-		name, _ := p.entry.Key.Device()
-		switch {
-		case name == "" || p.skip != "":
-		case name == loopback:
-			return loopback
-		case first == "":
-			first = name
-		}
-	}
-	return first
-}
-
-// only is the order of fewer keys.
-func (o order) only(keep func(index int) bool) order {
+// Only is the order of fewer keys.
+func (o Order) Only(keep func(index int) bool) Order {
 	some := func(units [][]int) (out [][]int) {
 		for _, u := range units {
 			if u = slices.DeleteFunc(slices.Clone(u), func(i int) bool { return !keep(i) }); len(u) > 0 {
@@ -121,16 +99,16 @@ func (o order) only(keep func(index int) bool) order {
 		}
 		return out
 	}
-	out := order{latches: slices.Concat(some([][]int{o.latches})...)}
+	out := Order{Latches: slices.Concat(some([][]int{o.Latches})...)}
 	for _, p := range o.parts {
 		out.parts = append(out.parts, part{some(p.normal), some(p.disruptive)})
 	}
 	return out
 }
 
-// batches cuts an order into what is written between two sweeps: so many units, or
+// Batches cuts an order into what is written between two sweeps: so many units, or
 // one that disrupts. By one, it is a single write even where devices share a key.
-func (o order) batches(size int) [][]int {
+func (o Order) Batches(size int) [][]int {
 	var all [][]int
 	add := func(units [][]int, n int) {
 		for some := range slices.Chunk(units, n) {
@@ -149,4 +127,16 @@ func (o order) batches(size int) [][]int {
 		single = slices.AppendSeq(single, slices.Chunk(batch, 1))
 	}
 	return single
+}
+
+// Together is an order's batches where keys that disrupt need not be alone: by path
+// each has been.
+func (o Order) Together(size int) [][]int {
+	all := slices.Collect(slices.Chunk(o.Latches, 1))
+	for _, p := range o.parts {
+		for _, units := range [][][]int{p.normal, p.disruptive} {
+			all = slices.AppendSeq(all, slices.Chunk(slices.Concat(units...), size))
+		}
+	}
+	return all
 }
