@@ -215,7 +215,7 @@ func (c *creation) possibleModes() []string {
 		return []string{report.AnyDevconf}
 	}
 	modes := []string{present.Value}
-	if !c.atFirst(devconf).Writable() || !c.question.Asks(devconf) {
+	if !c.host.Found(devconf).Writable() || !c.question.Asks(devconf) {
 		return modes
 	}
 	for v := range devconfMax + 1 {
@@ -250,7 +250,7 @@ func (c *creation) turnBack() error {
 		return nil
 	}
 	c.mode = c.devconfs[0]
-	c.host.Expect(devconf, c.atFirst(devconf).State)
+	c.host.Expect(devconf, c.host.Found(devconf).State)
 	return c.putBack()
 }
 

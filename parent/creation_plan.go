@@ -27,9 +27,9 @@ const hostBatchSize = 128
 // is only written where nothing outlives the machine (AllowOneWay).
 func (o Options) WritableOnHost(host sysctl.Snapshot) []sysctl.Key {
 	var keys []sysctl.Key
-	r := run{o: o}
+	q := o.question()
 	for _, e := range host {
-		if e.Key.Network() && e.Writable() && e.State.OK() && r.question.Asks(e.Key) && !r.question.Covers(e.Key) && (o.AllowOneWay || !lasting(e.Key) && !perturb.Disruptive(e.Key)) {
+		if e.Key.Network() && e.Writable() && e.State.OK() && q.Asks(e.Key) && !q.Covers(e.Key) && (o.AllowOneWay || !lasting(e.Key) && !perturb.Disruptive(e.Key)) {
 			keys = append(keys, e.Key)
 		}
 	}
@@ -97,7 +97,7 @@ func (c *creation) hostKey(k sysctl.Key, facts perturb.Facts, propose func(pertu
 	if c.ignored(k) {
 		return hostKey{}, false
 	}
-	host := c.atFirst(k)
+	host := c.host.Found(k)
 	if host.Unread() {
 		return hostKey{}, false // nobody knows what to put back
 	}

@@ -17,7 +17,7 @@ func (r *run) reportCreations(rep *report.Report) {
 		rep.Run.CreationNotMoved = append(rep.Run.CreationNotMoved, report.NotMoved{Key: string(n.key), Namespace: n.namespace, Why: n.why})
 	}
 	rep.Counts.Creation = map[report.Creation]int{}
-	present := r.atFirst(devconf).State.Value
+	present := r.host.Found(devconf).State.Value
 	for i := range rep.Keys {
 		key := &rep.Keys[i]
 		if !r.question.Asks(sysctl.Key(key.Key)) {

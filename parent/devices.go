@@ -14,6 +14,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
 	"github.com/netns-verify/netns-verify/parent/trace"
+	"github.com/netns-verify/netns-verify/parent/verdict"
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
@@ -124,7 +125,7 @@ func (r *run) reportDevices(sibling, writer *client.Client) {
 				if d.Error.Number() == unix.EPERM {
 					denied = append(denied, string(d.Name))
 				}
-				m.Error = errnoName(d.Error.Number())
+				m.Error = verdict.ErrnoName(d.Error.Number())
 				if k, ok := device.Find(d.Kind); ok && k.Module != "" {
 					m.Error += " (module " + k.Module + ")"
 				}
@@ -138,7 +139,7 @@ func (r *run) reportDevices(sibling, writer *client.Client) {
 	var refused []string
 	for i, d := range writer.Made() {
 		if d.Error != nil && r.made[i].Error == "" {
-			refused = append(refused, fmt.Sprintf("%s (%s)", d.Name, errnoName(d.Error.Number())))
+			refused = append(refused, fmt.Sprintf("%s (%s)", d.Name, verdict.ErrnoName(d.Error.Number())))
 		}
 	}
 	if len(refused) > 0 {

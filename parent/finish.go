@@ -260,7 +260,7 @@ func (r *run) lastLook() error {
 	r.verified = true
 	r.lost = slices.DeleteFunc(r.lost, func(n report.NotRestored) bool { // put right after all
 		k := sysctl.Key(n.Key)
-		return n.What == report.WhatSysctl && r.m.Host().Read(k) == r.atFirst(k).State
+		return n.What == report.WhatSysctl && r.m.Host().Read(k) == r.host.Found(k).State
 	})
 	return nil
 }
@@ -312,7 +312,7 @@ func (r *run) leftAlone(e trace.Effect) {
 func (r *run) lose(e trace.Effect, why string) {
 	what, name := observe.Place(e.Key)
 	n := report.NotRestored{What: what, Key: name, Why: why, OneWay: r.stuck[e.Key] && !r.denied[e.Key]}
-	n.Of(r.shown(e.Key, e.Before), r.shown(e.Key, e.After))
+	n.Of(r.secrets.Show(e.Key, e.Before), r.secrets.Show(e.Key, e.After))
 	r.lost = slices.DeleteFunc(r.lost, func(old report.NotRestored) bool { return old.What == n.What && old.Key == n.Key })
 	r.lost = append(r.lost, n)
 	r.log.Error().Str("key", sysctl.Key(n.Key).Text()).Str("why", why).Msg("not restored")

@@ -102,8 +102,3 @@ func (r *run) cameWithModule(e trace.Effect) bool {
 func keysWithout(list, drop []sysctl.Key) []sysctl.Key {
 	return slices.DeleteFunc(list, func(k sysctl.Key) bool { return slices.Contains(drop, k) })
 }
-
-// ofNetwork is the keys of a network namespace: the only ones that have verdicts.
-func ofNetwork(s sysctl.Snapshot) sysctl.Snapshot {
-	return slices.DeleteFunc(slices.Clone(s), func(e sysctl.Entry) bool { return !e.Key.Network() })
-}

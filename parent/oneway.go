@@ -1,7 +1,6 @@
 package parent
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/netns-verify/netns-verify/internal/observe"
@@ -23,7 +22,7 @@ func (r *run) giveUp(e trace.Effect, suspects []trace.Write) {
 		return
 	case !e.Key.Network() && !r.leaks.ConfirmedAt(e.Place):
 		return // it was not written, so only a replay can tell
-	case !r.atFirst(e.Key).Writable() || !e.Before.OK() || e.After == sysctl.Absent:
+	case !r.host.Found(e.Key).Writable() || !e.Before.OK() || e.After == sysctl.Absent:
 		return // perhaps a replay shows it again
 	case !r.leaks.ConfirmedAt(e.Place) && !r.quiet():
 		r.unexplained(e, "other programs are writing sysctls, and no replay can tell whether it was one of them")
@@ -43,15 +42,6 @@ func (r *run) giveUp(e trace.Effect, suspects []trace.Write) {
 	delete(r.forced, e.Key)
 	r.stuck[e.Key] = true
 	r.oneWay(e, suspects)
-}
-
-// atFirst is the host's key as it was found.
-func (r *run) atFirst(k sysctl.Key) sysctl.Entry {
-	base := r.host.Baseline()
-	if i, ok := slices.BinarySearchFunc(base, k, func(e sysctl.Entry, k sysctl.Key) int { return cmp.Compare(e.Key, k) }); ok {
-		return base[i]
-	}
-	return sysctl.Entry{}
 }
 
 // oneWay records a leak that cannot be replayed, because its effect cannot be

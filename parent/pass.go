@@ -240,10 +240,7 @@ func (p *passState) look(ctx context.Context, ws []trace.Write, seen []trace.Eff
 func (p *passState) record(ws []trace.Write, batch []int) {
 	for i, w := range ws {
 		ws[i].Observed, ws[i].Batch = p.observed(w.Key), p.batches
-		if p.secrets.keys[w.Key] {
-			p.secrets.value(w.Value)
-			p.secrets.value(w.After.Value)
-		}
+		p.secrets.Write(w)
 	}
 	p.history = append(p.history, ws...)
 	p.writes = append(p.writes, ws...)

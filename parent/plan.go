@@ -13,7 +13,7 @@ func (r *run) makePlan() {
 	facts.Extreme, facts.Loadable = r.o.Extreme, r.o.Loadable
 	r.plan = plan.New(plan.Config{
 		Question: r.question, Latches: r.o.Latches, AllowOneWay: r.o.AllowOneWay, Thorough: r.o.Thorough, Facts: facts,
-		Found: r.atFirst, Host: r.host.Expected, Sibling: func(k sysctl.Key) sysctl.State { return r.siblingBase[k].State },
+		Found: r.host.Found, Host: r.host.Expected, Sibling: func(k sysctl.Key) sysctl.State { return r.siblingBase[k].State },
 	}, r.writerBase)
 }
 

@@ -61,7 +61,7 @@ func Probe(ctx context.Context, m netns.Machine, o Options, writes []Assignment)
 	}
 	var out []report.Effect
 	for _, e := range append(effects, later...) {
-		out = append(out, r.reportEffect(e))
+		out = append(out, r.secrets.Effect(e))
 	}
 	return out, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/parent/trace"
+	"github.com/netns-verify/netns-verify/parent/verdict"
 )
 
 // PutBack puts a host back by a journal, with what a run has for that. To it each
@@ -235,7 +236,7 @@ func hasKey(changes []sysctl.Change, k sysctl.Key) bool {
 
 // Why tries once more to put a key back that is off, and says why it is.
 func (p *PutBack) Why(c sysctl.Change) string {
-	switch e := p.atFirst(c.Key); {
+	switch e := p.host.Found(c.Key); {
 	case !c.Before.OK():
 		return "it had no value that could be written back"
 	case !e.Writable():
@@ -246,7 +247,7 @@ func (p *PutBack) Why(c sysctl.Change) string {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return "only root may write it"
 	case err != nil:
-		return "the kernel does not take the old value back: " + errnoName(sysctl.Errno(err))
+		return "the kernel does not take the old value back: " + verdict.ErrnoName(sysctl.Errno(err))
 	}
 	return "the kernel does not take the old value back, or something changes it again"
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/escape"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -26,7 +25,7 @@ func (o Options) question() plan.Question {
 func (r *run) checkQuestion() error {
 	mine := keysIn(r.writerBase)
 	fresh := slices.Concat(mine, slices.Collect(maps.Keys(r.siblingBase)), slices.Collect(maps.Keys(r.controlBase)))
-	all := append(keysIn(ofNetwork(r.host.Baseline())), fresh...)
+	all := append(keysIn(r.host.Baseline().OfNetwork()), fresh...)
 	slices.Sort(all)
 	all = slices.Compact(all)
 	for _, list := range []struct {
@@ -37,7 +36,7 @@ func (r *run) checkQuestion() error {
 			why := ""
 			switch {
 			case !slices.ContainsFunc(all, g.Match):
-				why = noSuchKey(g, all)
+				why = plan.NoSuchKey(g, all)
 			case list.flag == "--include" && len(r.o.Writers) == 1 && !slices.ContainsFunc(mine, g.Match) && slices.ContainsFunc(fresh, g.Match):
 				why = fmt.Sprintf("hidden from the writer %s; --writers root,userns asks about both", r.writer)
 			default:
@@ -67,18 +66,4 @@ func keysIn(s sysctl.Snapshot) []sysctl.Key {
 		keys[i] = e.Key
 	}
 	return keys
-}
-
-// noSuchKey says what may have been meant by a pattern that matches none of the keys.
-func noSuchKey(g sysctl.Glob, keys []sysctl.Key) string {
-	if g.Elsewhere() {
-		return "not below net/, so no network namespace has it"
-	}
-	if g.Wild() {
-		return "no key below net/ matches (* stays within one element, ** spans them)"
-	}
-	if like := sysctl.Similar(g.Path(), keys); len(like) > 0 {
-		return "no such key: did you mean " + strings.Join(like, " or ") + "?"
-	}
-	return "no such key below net/"
 }

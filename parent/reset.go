@@ -253,7 +253,7 @@ func (r *run) restoreOnHost(e trace.Effect) bool {
 		return false // the next announcement fails, too
 	}
 	err := r.m.Host().Write(e.Key, e.Before.Value)
-	r.denied[e.Key] = r.atFirst(e.Key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))
+	r.denied[e.Key] = r.host.Found(e.Key).Writable() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM))
 	r.refused[e.Key] = r.m.Host().Read(e.Key) == e.After // a latch stays where it is
 	r.log.Debug().Str("key", e.Key.Text()).AnErr("error", err).Msg("restored on the host")
 	return err == nil

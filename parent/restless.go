@@ -125,7 +125,7 @@ func (p *passState) awaitAll(ctx context.Context) error {
 func (p *passState) calmDown(doubts []trace.Effect) error {
 	for _, e := range doubts {
 		delete(p.restless, e.Place)
-		if first := p.atFirst(e.Key); e.Observer == trace.Host && first.Key != "" {
+		if first := p.host.Found(e.Key); e.Observer == trace.Host && first.Key != "" {
 			p.host.Expect(e.Key, first.State)
 		}
 	}

@@ -1,18 +1,14 @@
 package parent
 
 import (
-	"fmt"
 	"slices"
-	"syscall"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
+	"github.com/netns-verify/netns-verify/parent/verdict"
 )
 
 // report puts together what the run found out.
@@ -26,6 +22,7 @@ func (r *run) report(reached Phase) *report.Report {
 		},
 		Warnings: r.warnings,
 		Host:     report.Host{Devices: r.made},
+		Counts:   report.Counts{Verdicts: map[report.Verdict]int{}},
 	}
 	for _, w := range r.writings {
 		rep.Run.Writers = append(rep.Run.Writers, string(w.writer))
@@ -35,8 +32,12 @@ func (r *run) report(reached Phase) *report.Report {
 		rep.Leaks = append(rep.Leaks, r.reportLeak(l))
 	}
 	rep.Unconfirmed = r.reportUnconfirmed()
-	r.reportKeys(rep)
-	r.reportAnswers(rep)
+	if r.host != nil && len(r.writings) > 0 && r.writings[0].writerBase != nil {
+		c := r.verdicts()
+		c.Keys(rep)
+		c.Answers(rep)
+		rep.Counts.Descriptors = len(trace.KeysOf(r.throughs))
+	}
 	r.reportCreations(rep)
 	for _, w := range r.writings {
 		if r.o.DryRun {
@@ -48,72 +49,27 @@ func (r *run) report(reached Phase) *report.Report {
 	return rep
 }
 
+// verdicts is what the verdicts on keys are reached from.
+func (r *run) verdicts() *verdict.Case {
+	c := &verdict.Case{
+		Question: r.question, Host: r.host, Sibling: r.siblingBase, Leaks: r.leaks, Unconfirmed: r.unconfirmedKeys(),
+		Restless: func(p trace.Place) bool { return r.restless[p] }, Unsteady: r.unsteady, Crowd: r.crowd(),
+		Exhausted: r.exhausted, Aborted: r.aborted, Secrets: r.secrets,
+	}
+	for _, w := range r.writings {
+		c.Writers = append(c.Writers, verdict.Writer{
+			Name: w.writer, Base: w.writerBase, Plan: w.plan, Writes: w.writes, Closed: w.closed, Passes: w.passes, Proven: w.proven,
+		})
+	}
+	return c
+}
+
 func (r *run) reportLeak(l *finding.Leak) report.Leak {
-	out := report.Leak{
-		Cause: r.reportCauses(l.Cause, l.Writers), Unprivileged: slices.Contains(l.Writers, trace.WriterUserNS) && !l.Passed(), Via: l.Via(), DelayMS: l.DelayMS(),
-		Restored: true, Reproducer: r.reproducer(l),
-		Evidence: report.Evidence{
-			Status: map[finding.Status]report.Status{
-				finding.Confirmed: report.StatusConfirmed, finding.OneWay: report.StatusOneWay, finding.Unresolved: report.StatusUnresolved,
-			}[l.Status],
-			Rounds: l.Rounds, Matched: l.Matched, Shams: l.Shams, Why: l.Why, Candidates: r.reportCauses(l.Candidates, l.Writers),
-		},
-	}
-	var effects []sysctl.Key
-	for _, e := range l.Effects {
-		out.Effects = append(out.Effects, r.reportEffect(e))
-		effects = append(effects, e.Key)
-		what, name := observe.Place(e.Key)
-		lost := func(n report.NotRestored) bool { return n.What == what && n.Key == name }
-		if e.Observer == trace.Host && (r.stuck[e.Key] || slices.ContainsFunc(r.lost, lost)) {
-			out.Restored = false
-		}
-	}
-	for _, e := range l.Reads {
-		read := r.reportEffect(e)
-		read.Kind = report.KindRead
-		out.Effects = append(out.Effects, read)
-		effects = append(effects, e.Key)
-	}
-	out.Known = known.Match(trace.KeysOf(l.Cause), effects)
-	return out
-}
-
-// reportCauses shows writes of a leak that was shown by writers.
-func (r *run) reportCauses(ws []trace.Write, by []trace.Writer) []report.Cause {
-	var out []report.Cause
-	for _, w := range ws {
-		if w.By == "" && len(by) > 0 {
-			w.By = by[0]
-		}
-		out = append(out, report.Cause{Key: string(w.Key), Attempt: r.reportAttempt(w), Writer: string(w.By)})
-	}
-	return out
-}
-
-func (r *run) reportAttempt(w trace.Write) report.Attempt {
-	if w.Via == trace.ViaRead {
-		return report.Attempt{}
-	}
-	v, after := r.shown(w.Key, sysctl.State{Value: w.Value}), r.shown(w.Key, w.After)
-	a := report.Attempt{Value: v.Text, ValueB64: v.B64, After: after.Text, AfterB64: after.B64}
-	if w.Errno != 0 {
-		a.Errno = errnoName(w.Errno)
-	}
-	return a
-}
-
-func (r *run) reportEffect(e trace.Effect) report.Effect {
-	out := report.Effect{Observer: e.Observer, Kind: report.KindChanged}
-	out.What, out.Key = observe.Place(e.Key)
-	switch {
-	case e.Before == absent:
-		out.Kind = report.KindAppeared
-	case e.After == absent:
-		out.Kind = report.KindDisappeared
-	}
-	out.Of(r.shown(e.Key, e.Before), r.shown(e.Key, e.After))
-	return out
+	return r.secrets.Leak(l, func(p trace.Place) bool {
+		what, name := observe.Place(p.Key)
+		return p.Observer == trace.Host && (r.stuck[p.Key] ||
+			slices.ContainsFunc(r.lost, func(n report.NotRestored) bool { return n.What == what && n.Key == name }))
+	})
 }
 
 func (r *run) reportPlan() []report.Planned {
@@ -133,26 +89,11 @@ func (r *run) reportPlan() []report.Planned {
 			candidates = p.All
 		}
 		for _, c := range candidates {
-			entry.Candidates = append(entry.Candidates, r.shown(p.Entry.Key, sysctl.State{Value: c}).String())
+			entry.Candidates = append(entry.Candidates, r.secrets.Show(p.Entry.Key, sysctl.State{Value: c}).String())
 		}
 		out = append(out, entry)
 	}
 	return out
-}
-
-func (r *run) view(e sysctl.Entry) report.View {
-	s := r.shown(e.Key, e.State)
-	return report.View{Mode: fmt.Sprintf("%04o", uint32(e.Mode)), Value: s.Text, ValueB64: s.B64, Errno: s.Errno}
-}
-
-func errnoName(n syscall.Errno) string {
-	if n == unix.EOPNOTSUPP {
-		return "EOPNOTSUPP" // the same number as ENOTSUP, and the kernel's name of it
-	}
-	if name := unix.ErrnoName(n); name != "" {
-		return name
-	}
-	return fmt.Sprintf("errno %d", int(n))
 }
 
 var absent = sysctl.Absent

@@ -18,6 +18,7 @@ import (
 	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
+	"github.com/netns-verify/netns-verify/parent/verdict"
 )
 
 // run is one run: what is known so far, and the children that live as long.
@@ -70,7 +71,7 @@ type run struct {
 	denied    map[sysctl.Key]bool           // because it was us who asked
 	lost      []report.NotRestored
 	warnings  []string
-	secrets   *secrets
+	secrets   *verdict.Secrets
 	arrivals  []arrival
 	throughs  []trace.Write // what was written through descriptors
 	// exhausted: the budget of replays was used up; aborted: the plan was not got through.
@@ -120,9 +121,8 @@ func newRun(m netns.Machine, o Options) *run {
 		rng: rand.New(rand.NewPCG(o.Seed, 0)), pace: client.NewPace(o.Deadline),
 		restless: map[trace.Place]bool{}, varies: map[sysctl.Key]bool{},
 		stuck: map[sysctl.Key]bool{}, forced: map[sysctl.Key][]trace.Effect{},
-		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: newSecrets(), followers: map[trace.Effect]int{}, strays: map[trace.Place]stray{},
+		refused: map[sysctl.Key]bool{}, denied: map[sysctl.Key]bool{}, secrets: verdict.NewSecrets(o.ShowSecrets), followers: map[trace.Effect]int{}, strays: map[trace.Place]stray{},
 	}
-	r.secrets.shown = o.ShowSecrets
 	return r
 }
 

@@ -28,7 +28,7 @@ func (r *run) survey(ctx context.Context) (*client.Client, error) {
 		return nil, fmt.Errorf("host: %w", err)
 	}
 	r.pace.Note(client.StepSurvey, time.Since(began))
-	r.secrets.learn(r.host.Baseline())
+	r.secrets.Learn(r.host.Baseline())
 	if len(r.o.Covered) > 0 {
 		r.skip(PhaseSurvey, fmt.Sprintf("something is mounted on %s: what the host has there can be neither observed nor put back, so no key there was written", named(r.o.Covered)))
 	}
@@ -61,7 +61,7 @@ func (r *run) survey(ctx context.Context) (*client.Client, error) {
 	if r.writer == trace.WriterRoot { // others may not see all
 		r.writerBase = withKeysOf(r.writerBase, started[1].base, started[2].base)
 	}
-	r.secrets.learn(r.writerBase)
+	r.secrets.Learn(r.writerBase)
 	for k, e := range r.controlBase {
 		if s, ok := r.siblingBase[k]; !ok || s.State != e.State {
 			r.varies[k] = true // two fresh namespaces differ here
@@ -101,7 +101,7 @@ func (r *run) surveyWriter(ctx context.Context) (*client.Client, error) {
 	}
 	r.reportDevices(nil, s[0].client)
 	r.writerBase = s[0].base
-	r.secrets.learn(r.writerBase)
+	r.secrets.Learn(r.writerBase)
 	return s[0].client, nil
 }
 

@@ -74,10 +74,10 @@ func (r *run) unconfirmedKeys() map[sysctl.Key]bool {
 
 func (r *run) reportUnconfirmed() (out []report.Effect) {
 	for _, f := range r.unconfirmed() {
-		e := r.reportEffect(f.Effect)
+		e := r.secrets.Effect(f.Effect)
 		e.Phase, e.Why = f.Phase, f.Why
 		if f.Like != nil {
-			e.LooksLike = &r.reportCauses([]trace.Write{*f.Like}, []trace.Writer{r.writer})[0]
+			e.LooksLike = &r.secrets.Causes([]trace.Write{*f.Like}, []trace.Writer{r.writer})[0]
 		}
 		out = append(out, e)
 	}

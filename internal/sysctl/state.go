@@ -3,6 +3,7 @@ package sysctl
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"syscall"
 )
 
@@ -66,6 +67,11 @@ func (e Entry) Secret() bool { return e.Readable() && e.Mode&0o004 == 0 }
 
 // Snapshot is the keys of a tree at one moment, sorted by key.
 type Snapshot []Entry
+
+// OfNetwork is the keys of a network namespace.
+func (s Snapshot) OfNetwork() Snapshot {
+	return slices.DeleteFunc(slices.Clone(s), func(e Entry) bool { return !e.Key.Network() })
+}
 
 // Map indexes the snapshot's entries by key.
 func (s Snapshot) Map() map[Key]Entry {

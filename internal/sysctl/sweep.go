@@ -40,6 +40,14 @@ func newSweeper(t Tree, r Reader, base Snapshot) *Sweeper {
 // Baseline is the first survey. It never changes.
 func (s *Sweeper) Baseline() Snapshot { return s.baseline }
 
+// Found is a key as the first survey had it; the zero Entry where there was none.
+func (s *Sweeper) Found(k Key) Entry {
+	if i, ok := slices.BinarySearchFunc(s.baseline, k, func(e Entry, k Key) int { return cmp.Compare(e.Key, k) }); ok {
+		return s.baseline[i]
+	}
+	return Entry{}
+}
+
 // Expect makes a state the one that sweeps compare with from now on.
 func (s *Sweeper) Expect(k Key, st State) {
 	if st == Absent {

@@ -33,3 +33,17 @@ func (q Question) Covers(k sysctl.Key) bool {
 		return string(k) == path || strings.HasPrefix(string(k), path+"/")
 	})
 }
+
+// NoSuchKey says what may have been meant by a pattern that matches none of the keys.
+func NoSuchKey(g sysctl.Glob, keys []sysctl.Key) string {
+	if g.Elsewhere() {
+		return "not below net/, so no network namespace has it"
+	}
+	if g.Wild() {
+		return "no key below net/ matches (* stays within one element, ** spans them)"
+	}
+	if like := sysctl.Similar(g.Path(), keys); len(like) > 0 {
+		return "no such key: did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return "no such key below net/"
+}

@@ -1,4 +1,4 @@
-package parent
+package verdict
 
 import (
 	"slices"
@@ -8,64 +8,100 @@ import (
 	"github.com/netns-verify/netns-verify/internal/known"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/plan"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
-// reportKeys gives every key of the host and of the writers its verdict: the
-// worst of what the writers found.
-func (r *run) reportKeys(rep *report.Report) {
-	rep.Counts.Verdicts = map[report.Verdict]int{}
-	if r.host == nil || r.writing == nil || r.writings[0].writerBase == nil {
-		return
-	}
-	var judges []judge
-	hostKeys := ofNetwork(r.host.Baseline())
+// Case is all that verdicts are reached from.
+type Case struct {
+	Question plan.Question
+	// Host is the host, and how it was found.
+	Host *sysctl.Sweeper
+	// Sibling is what the newest sibling had at first.
+	Sibling map[sysctl.Key]sysctl.Entry
+	Writers []Writer
+	Leaks   finding.Leaks
+	// Unconfirmed is the keys of effects that no replay explains.
+	Unconfirmed map[sysctl.Key]bool
+	// Restless tells of a place that it moves by itself; Unsteady, of a key that two fresh
+	// namespaces may differ in it.
+	Restless func(trace.Place) bool
+	Unsteady func(sysctl.Key) bool
+	// Crowd is the host's devices that fresh namespaces got no counterpart of.
+	Crowd map[string]bool
+	// Exhausted: the budget of replays was used up; Aborted: the plan was not got through.
+	Exhausted, Aborted bool
+	Secrets            *Secrets
+}
+
+// Writer is what is known of one writer.
+type Writer struct {
+	Name   trace.Writer
+	Base   sysctl.Snapshot
+	Plan   *plan.Plan
+	Writes []trace.Write
+	// Closed is how many of the writes belong to passes that were completed.
+	Closed, Passes int
+	// Proven is the keys that a replay has shown to be isolated.
+	Proven map[sysctl.Key]bool
+}
+
+// Keys gives every key of the host and of the writers its verdict: the worst of what the
+// writers found.
+func (c *Case) Keys(rep *report.Report) {
+	judges := c.judges()
+	hostKeys := c.Host.Baseline().OfNetwork()
 	snapshots := []sysctl.Snapshot{hostKeys}
-	for _, w := range r.writings {
-		judges = append(judges, r.judge(w))
-		snapshots = append(snapshots, w.writerBase)
+	for _, w := range c.Writers {
+		snapshots = append(snapshots, w.Base)
 	}
-	host, crowd := hostKeys.Map(), r.crowd()
-	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(r.host.Baseline())
-	rep.Counts.Descriptors = len(trace.KeysOf(r.throughs))
+	host := hostKeys.Map()
+	rep.Counts.HostKeys, rep.Counts.Watched = len(host), len(c.Host.Baseline())
 	for _, k := range union(snapshots...) {
-		key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly, Excluded: !r.question.Asks(k)}
-		for _, o := range []string{trace.Host, trace.Sibling} {
-			key.Restless = key.Restless || r.restless[trace.Place{Observer: o, Key: k}]
-		}
-		if h, ok := host[k]; ok {
-			v := r.view(h)
-			key.Host = &v
-		}
+		key := c.key(judges, k, host)
+		rep.Counts.Verdicts[key.Verdict]++
+		rep.Keys = append(rep.Keys, key)
 		writable, perturbed := false, false
 		for _, j := range judges {
-			e, ok := j.base[k]
-			if !ok {
-				continue
-			}
-			verdict, why, note := j.key(e, j.attempts[k])
-			if worse(verdict, key.Verdict) {
-				key.Verdict, key.UntestedReason, key.Note = verdict, why, note
-			}
-			view := report.Writer{View: r.view(e), Verdict: verdict}
-			for _, a := range j.attempts[k] {
-				view.Attempts = append(view.Attempts, r.reportAttempt(a))
-			}
-			key.Writers[string(j.w.writer)] = view
-			writable = writable || e.Writable()
+			writable = writable || j.base[k].Writable()
 			perturbed = perturbed || slices.ContainsFunc(j.attempts[k], trace.Write.Perturbed)
-		}
-		if name, _ := k.Device(); len(key.Writers) == 0 && crowd[name] && host[k].Writable() && r.question.Asks(k) {
-			key.Verdict, key.UntestedReason = report.VerdictUntested, report.ReasonCrowded
 		}
 		count(&rep.Counts.Excluded, key.Excluded)
 		count(&rep.Counts.ChildKeys, len(key.Writers) > 0)
 		count(&rep.Counts.Writable, writable)
 		count(&rep.Counts.Perturbed, perturbed)
-		rep.Counts.Verdicts[key.Verdict]++
-		rep.Keys = append(rep.Keys, key)
 	}
+}
+
+func (c *Case) key(judges []judge, k sysctl.Key, host map[sysctl.Key]sysctl.Entry) report.Key {
+	key := report.Key{Key: string(k), Writers: map[string]report.Writer{}, Verdict: report.VerdictHostOnly, Excluded: !c.Question.Asks(k)}
+	for _, o := range []string{trace.Host, trace.Sibling} {
+		key.Restless = key.Restless || c.Restless(trace.Place{Observer: o, Key: k})
+	}
+	if h, ok := host[k]; ok {
+		v := c.Secrets.View(h)
+		key.Host = &v
+	}
+	for _, j := range judges {
+		e, ok := j.base[k]
+		if !ok {
+			continue
+		}
+		verdict, why, note := j.key(e, j.attempts[k])
+		if worse(verdict, key.Verdict) {
+			key.Verdict, key.UntestedReason, key.Note = verdict, why, note
+		}
+		view := report.Writer{View: c.Secrets.View(e), Verdict: verdict}
+		for _, a := range j.attempts[k] {
+			view.Attempts = append(view.Attempts, c.Secrets.Attempt(a))
+		}
+		key.Writers[string(j.w.Name)] = view
+	}
+	if name, _ := k.Device(); len(key.Writers) == 0 && c.Crowd[name] && host[k].Writable() && !key.Excluded {
+		key.Verdict, key.UntestedReason = report.VerdictUntested, report.ReasonCrowded
+	}
+	return key
 }
 
 func count(n *int, is bool) {
@@ -86,33 +122,34 @@ func worse(a, b report.Verdict) bool {
 
 // judge reaches the verdicts on one writer's keys.
 type judge struct {
-	*run
-	w                   *writing
+	*Case
+	w                   Writer
 	base                map[sysctl.Key]sysctl.Entry
 	attempts            map[sysctl.Key][]trace.Write
 	leaking, candidates map[sysctl.Key]bool
 	// open is the keys written in a pass that was not completed: what those
 	// writes did may not have been seen yet.
-	open map[sysctl.Key]bool
-	// unconfirmed is the keys of effects that no replay explains.
-	unconfirmed map[sysctl.Key]bool
-	plans       map[sysctl.Key]plan.Key
+	open  map[sysctl.Key]bool
+	plans map[sysctl.Key]plan.Key
 }
 
-func (r *run) judge(w *writing) judge {
-	j := judge{
-		run: r, w: w, base: w.writerBase.Map(), attempts: map[sysctl.Key][]trace.Write{},
-		leaking: r.leaks.Causes(w.writer), candidates: r.leaks.Candidates(w.writer),
-		open: map[sysctl.Key]bool{}, unconfirmed: r.unconfirmedKeys(), plans: map[sysctl.Key]plan.Key{},
+func (c *Case) judges() (all []judge) {
+	for _, w := range c.Writers {
+		j := judge{
+			Case: c, w: w, base: w.Base.Map(), attempts: map[sysctl.Key][]trace.Write{},
+			leaking: c.Leaks.Causes(w.Name), candidates: c.Leaks.Candidates(w.Name),
+			open: map[sysctl.Key]bool{}, plans: map[sysctl.Key]plan.Key{},
+		}
+		for i, a := range w.Writes {
+			j.attempts[a.Key] = append(j.attempts[a.Key], a)
+			j.open[a.Key] = j.open[a.Key] || i >= w.Closed
+		}
+		for _, p := range w.Plan.Keys {
+			j.plans[p.Entry.Key] = p
+		}
+		all = append(all, j)
 	}
-	for i, a := range w.writes {
-		j.attempts[a.Key] = append(j.attempts[a.Key], a)
-		j.open[a.Key] = j.open[a.Key] || i >= w.closed
-	}
-	for _, p := range w.plan.Keys {
-		j.plans[p.Entry.Key] = p
-	}
-	return j
+	return all
 }
 
 func (j judge) key(e sysctl.Entry, attempts []trace.Write) (report.Verdict, report.Reason, string) {
@@ -127,18 +164,18 @@ func (j judge) key(e sysctl.Entry, attempts []trace.Write) (report.Verdict, repo
 		return report.VerdictReadOnly, "", ""
 	case j.candidates[e.Key]:
 		return untested(report.ReasonUnresolved, "it is among the candidates of a leak whose cause could not be narrowed down")
-	case len(attempts) > 0 && j.unconfirmed[e.Key]: // its own writes could have had it
+	case len(attempts) > 0 && j.Unconfirmed[e.Key]: // its own writes could have had it
 		return untested(report.ReasonUnconfirmed, "")
 	case planned.Skip == report.ReasonOneWay:
 		l, _ := known.OneWay(e.Key)
 		return untested(planned.Skip, l.Bug)
-	case planned.Skip == report.ReasonUnobserved && j.question.Covers(e.Key):
+	case planned.Skip == report.ReasonUnobserved && j.Question.Covers(e.Key):
 		return untested(planned.Skip, "something is mounted over the host's")
 	case planned.Skip == report.ReasonUnobserved:
-		return untested(planned.Skip, unread(e, j.atFirst(e.Key)))
+		return untested(planned.Skip, unread(e, j.Host.Found(e.Key)))
 	case planned.Skip != "":
 		return untested(planned.Skip, "")
-	case j.open[e.Key] && j.exhausted:
+	case j.open[e.Key] && j.Exhausted:
 		return untested(report.ReasonUnresolved, "the budget of replays was used up before every effect was attributed")
 	case len(attempts) == 0 && j.cut() || j.open[e.Key]:
 		return untested(report.ReasonStopped, "")
@@ -151,9 +188,9 @@ func (j judge) key(e sysctl.Entry, attempts []trace.Write) (report.Verdict, repo
 		return untested(report.ReasonUnobserved, "")
 	case j.missing(e.Key):
 		return untested(report.ReasonUnobserved, "the host has no such key")
-	case j.unsteady(e.Key):
+	case j.Unsteady(e.Key):
 		return untested(report.ReasonRestless, "")
-	case j.w.proven[e.Key] || trace.Proves(attempts):
+	case j.w.Proven[e.Key] || trace.Proves(attempts):
 		return report.VerdictIsolated, "", ""
 	case j.latched(e, attempts):
 		l, _ := known.OneWay(e.Key)
@@ -170,7 +207,7 @@ func unread(child, host sysctl.Entry) string {
 	if !child.Unread() {
 		of, st = "the host's value", host.State
 	}
-	why := errnoName(st.Errno)
+	why := ErrnoName(st.Errno)
 	if st.Errno == unix.EFBIG {
 		why += ": longer than a page"
 	}
@@ -178,23 +215,23 @@ func unread(child, host sysctl.Entry) string {
 }
 
 // cut tells that the run ended before the plan was through.
-func (j judge) cut() bool { return j.w.passes < 2 || j.aborted }
+func (j judge) cut() bool { return j.w.Passes < 2 || j.Aborted }
 
 // hidden tells that an observer has the key but may not read it.
 func (j judge) hidden(k sysctl.Key) bool {
-	return j.host.Expected(k).Hidden() || j.siblingBase[k].State.Hidden()
+	return j.Host.Expected(k).Hidden() || j.Sibling[k].State.Hidden()
 }
 
 // missing tells that the host has never had the key, and that no device is why.
 func (j judge) missing(k sysctl.Key) bool {
 	device, _ := k.Device()
-	return device == "" && j.host.Expected(k) == absent && j.atFirst(k).Key == ""
+	return device == "" && j.Host.Expected(k) == sysctl.Absent && j.Host.Found(k).Key == ""
 }
 
 // latched tells that the key is at a value that the kernel does not let go.
 func (j judge) latched(e sysctl.Entry, attempts []trace.Write) bool {
 	busy := slices.ContainsFunc(attempts, func(w trace.Write) bool { return w.Errno == unix.EBUSY })
-	return busy && j.host.Look(e.Key) == e.State
+	return busy && j.Host.Look(e.Key) == e.State
 }
 
 func union(snapshots ...sysctl.Snapshot) []sysctl.Key {

@@ -1,4 +1,4 @@
-package parent
+package verdict
 
 import (
 	"slices"
@@ -12,40 +12,37 @@ import (
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
-// reportAnswers answers each line of Options.Lines, for each key that it asks about.
-func (r *run) reportAnswers(rep *report.Report) {
-	if len(r.o.Lines) == 0 || len(rep.Keys) == 0 {
+// Answers answers each line of the question, for each key that it asks about.
+func (c *Case) Answers(rep *report.Report) {
+	if len(c.Question.Lines) == 0 || len(rep.Keys) == 0 {
 		return
 	}
-	var judges []judge
-	for _, w := range r.writings {
-		judges = append(judges, r.judge(w))
-	}
+	judges := c.judges()
 	asking := map[int][]sysctl.Key{} // by line
 	keys := make([]sysctl.Key, len(rep.Keys))
 	for i, k := range rep.Keys {
 		keys[i] = sysctl.Key(k.Key)
-		for _, l := range r.o.Lines.For(keys[i]) {
+		for _, l := range c.Question.Lines.For(keys[i]) {
 			asking[l.Number] = append(asking[l.Number], keys[i])
 		}
 	}
-	for _, l := range r.o.Lines {
+	for _, l := range c.Question.Lines {
 		if l.Except {
 			continue
 		}
 		a := report.Answer{Line: l.Number, Pattern: l.Glob.String(), Writers: map[string]report.Setting{}}
 		if len(asking[l.Number]) == 0 {
-			a.Why, a.Missing = r.whyNone(l, keys)
+			a.Why, a.Missing = whyNone(l, keys)
 			rep.Answers = append(rep.Answers, a)
 		}
 		for _, k := range asking[l.Number] {
 			a := a
 			a.Key, a.Writers = string(k), map[string]report.Setting{}
 			if l.Value != nil {
-				a.Value = r.shown(k, sysctl.State{Value: *l.Value}).Text
+				a.Value = c.Secrets.Show(k, sysctl.State{Value: *l.Value}).Text
 			}
 			for _, j := range judges {
-				a.Writers[string(j.w.writer)] = j.setting(k, l.Value)
+				a.Writers[string(j.w.Name)] = j.setting(k, l.Value)
 			}
 			rep.Answers = append(rep.Answers, a)
 		}
@@ -54,14 +51,14 @@ func (r *run) reportAnswers(rep *report.Report) {
 
 // whyNone says why a line asks about none of the keys, and whether something is open
 // because of that.
-func (r *run) whyNone(l keyfile.Line, keys []sysctl.Key) (why string, missing bool) {
+func whyNone(l keyfile.Line, keys []sysctl.Key) (why string, missing bool) {
 	switch {
 	case l.Glob.Elsewhere():
-		return noSuchKey(l.Glob, nil), false
+		return plan.NoSuchKey(l.Glob, nil), false
 	case slices.ContainsFunc(keys, l.Glob.Match):
 		return "other lines name its keys", false
 	}
-	return noSuchKey(l.Glob, keys), !l.Optional
+	return plan.NoSuchKey(l.Glob, keys), !l.Optional
 }
 
 // setting tells whether the writer could set a key: to a value, if there is one.
@@ -78,9 +75,9 @@ func (j judge) setting(k sysctl.Key, value *string) report.Setting {
 			attempts = mine
 		case same(trace.Write{Value: e.State.Value}) && e.State.OK():
 			why = "a fresh namespace has this value; others were tried"
-		case perturb.WouldLoad(k, *value, plan.FactsOf(j.w.writerBase, "")):
+		case perturb.WouldLoad(k, *value, plan.FactsOf(j.w.Base, "")):
 			return report.Setting{Set: report.SetUnknown, Why: "not tried: it may make the kernel load a module"}
-		case slices.ContainsFunc(j.observed(k), func(o trace.Observed) bool { return same(trace.Write{Value: o.State.Value}) }):
+		case same(trace.Write{Value: j.Host.Expected(k).Value}) && j.Host.Expected(k).OK() || same(trace.Write{Value: j.Sibling[k].State.Value}) && j.Sibling[k].State.OK():
 			why = "an observer has this value; others were tried"
 		default:
 			return report.Setting{Set: report.SetUnknown, Why: "not tried"}
@@ -90,7 +87,7 @@ func (j judge) setting(k sysctl.Key, value *string) report.Setting {
 	for _, w := range attempts {
 		switch {
 		case w.Errno != 0:
-			refused = errnoName(w.Errno)
+			refused = ErrnoName(w.Errno)
 		case w.Perturbed() || !e.Readable():
 			return report.Setting{Set: report.SetYes, Why: why}
 		}

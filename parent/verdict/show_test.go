@@ -1,4 +1,4 @@
-package parent
+package verdict
 
 import (
 	"os/exec"
@@ -66,9 +66,9 @@ sleep() { say sleep "$@"; }
 `
 	for _, tt := range reproductions {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &run{secrets: newSecrets()}
+			r := NewSecrets(false)
 			if tt.secret != "" {
-				r.secrets.keys[tt.secret] = true
+				r.keys[tt.secret] = true
 			}
 			line := r.reproducer(&tt.leak)
 			if out, err := exec.Command(sh, "-n", "-c", line).CombinedOutput(); err != nil {
@@ -86,7 +86,7 @@ sleep() { say sleep "$@"; }
 			}
 		})
 	}
-	r := &run{secrets: newSecrets()}
+	r := NewSecrets(false)
 	for _, l := range []finding.Leak{{}, leakOf(trace.Host, "net/a"), {Cause: []trace.Write{{Key: "net/a"}}}} {
 		if got := r.reproducer(&l); got != "" {
 			t.Errorf("without a cause or an effect: %s", got)
@@ -143,15 +143,15 @@ func FuzzQuote(f *testing.F) {
 
 func TestShown(t *testing.T) {
 	const secret, short = "1a2b3c4d-5e6f7a8b", "7"
-	r := &run{secrets: newSecrets()}
-	r.secrets.learn(sysctl.Snapshot{
+	r := NewSecrets(false)
+	r.Learn(sysctl.Snapshot{
 		{Key: "net/long", Mode: 0o600, State: sysctl.State{Value: secret}},
 		{Key: "net/open", Mode: 0o644, State: sysctl.State{Value: "for everybody"}},
 		{Key: "net/short", Mode: 0o640, State: sysctl.State{Value: short}},
 		{Key: "net/unset", Mode: 0o600, State: sysctl.State{Errno: unix.EIO}},
 		{Key: "net/writeonly", Mode: 0o200, State: sysctl.State{Errno: unix.EACCES}},
 	})
-	is := func(st sysctl.State, k sysctl.Key) string { return r.shown(k, st).String() }
+	is := func(st sysctl.State, k sysctl.Key) string { return r.Show(k, st).String() }
 	value := func(v string) sysctl.State { return sysctl.State{Value: v} }
 	for _, tt := range []struct {
 		key    sysctl.Key
@@ -177,15 +177,15 @@ func TestShown(t *testing.T) {
 	if is(value(secret), "net/long") != is(value(secret), "net/open") || is(value(secret), "net/long") == is(value("other"), "net/long") {
 		t.Error("digests do not tell equal values from others")
 	}
-	other := &run{secrets: newSecrets()}
-	other.secrets.keys["net/long"] = true
-	if got := other.shown("net/long", value(secret)).String(); got == is(value(secret), "net/long") {
+	other := NewSecrets(false)
+	other.keys["net/long"] = true
+	if got := other.Show("net/long", value(secret)).String(); got == is(value(secret), "net/long") {
 		t.Error("two runs give one digest: it can be looked up")
 	}
-	if s := r.shown("net/unset", sysctl.State{Errno: unix.EIO}); s.Errno != "EIO" || s.Text != nil {
+	if s := r.Show("net/unset", sysctl.State{Errno: unix.EIO}); s.Errno != "EIO" || s.Text != nil {
 		t.Errorf("a failed read is shown as %+v", s)
 	}
-	if s := r.shown("net/long", sysctl.Absent); s.Text != nil || s.Errno != "" {
+	if s := r.Show("net/long", sysctl.Absent); s.Text != nil || s.Errno != "" {
 		t.Errorf("an absent key is shown as %+v", s)
 	}
 }
