@@ -7,13 +7,23 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/bisect"
+	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/finding"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
-// attribute finds out which of a batch's writes caused its effects.
-func (p *passState) attribute(ctx context.Context, effects []trace.Effect, batch []trace.Write) error {
+// sighting is effects that came with a batch, and are to be explained when the pass is over.
+type sighting struct {
+	effects []trace.Effect
+	batch   []trace.Write
+	history []trace.Write // the writer's until then
+}
+
+// saw takes note of a batch's effects and puts all back, so that what comes next is not
+// taken for them. No replay interrupts the pass: what explains them is looked for later.
+func (p *passState) saw(ctx context.Context, effects []trace.Effect, batch []trace.Write) error {
+	p.taint(effects, batch)
 	off, err := p.reset(ctx, batch)
 	if err != nil {
 		return err
@@ -39,7 +49,7 @@ func (p *passState) attribute(ctx context.Context, effects []trace.Effect, batch
 			return err
 		}
 	}
-	var live []trace.Effect
+	s := sighting{batch: batch, history: p.history}
 	for _, e := range p.notable(effects, batch) {
 		switch {
 		case trace.HasPlace(persistent, e.Place) && p.cameWithModule(e):
@@ -49,28 +59,40 @@ func (p *passState) attribute(ctx context.Context, effects []trace.Effect, batch
 		case trace.HasPlace(persistent, e.Place):
 			p.oneWay(e, batch)
 		default:
-			live = append(live, e)
+			s.effects = append(s.effects, e)
 		}
 	}
-	if len(live) > 0 {
-		explained, err := p.explain(ctx, batch, how{devices: onDevices(batch)})
-		if err != nil {
-			return err
-		}
-		for _, e := range live {
-			if !explained[e.Place] && !p.cameWithModule(e) {
-				p.addLate(stray{Effect: e, writes: [][]trace.Write{batch}})
-			}
-		}
-		if err := p.proveAlone(ctx, effects, batch); err != nil {
-			return err
-		}
-		if err := p.renewSibling(ctx); err != nil {
-			return err
-		}
+	if len(s.effects) > 0 {
+		p.sightings = append(p.sightings, s)
 	}
 	p.strayedIn()
 	return nil
+}
+
+// explainSightings finds out which writes caused what was seen during the pass. What their
+// batch does not reproduce, others before it may have done late (deferred).
+func (p *passState) explainSightings(ctx context.Context) error {
+	if len(p.sightings) == 0 {
+		return nil
+	}
+	for ; len(p.sightings) > 0; p.sightings = p.sightings[1:] {
+		s := p.sightings[0]
+		if !slices.ContainsFunc(s.effects, func(e trace.Effect) bool { return !p.stuck[e.Key] }) {
+			continue
+		}
+		p.progress(0, 0, "attributing "+report.Plural(len(s.effects), "effect"))
+		explained, err := p.explain(ctx, s.batch, how{devices: onDevices(s.batch)})
+		if err != nil {
+			return err
+		}
+		for _, e := range s.effects {
+			if !explained[e.Place] && !p.cameWithModule(e) {
+				p.addLateAt(stray{Effect: e, writes: [][]trace.Write{s.batch}}, s.history)
+			}
+		}
+	}
+	p.strayedIn()
+	return p.renewSibling(ctx)
 }
 
 // flush waits for effects that are still to come, and resets them, so that

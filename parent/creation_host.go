@@ -17,7 +17,7 @@ import (
 // hostBatch is writes on the host, and what was then not as before.
 type hostBatch struct {
 	writes []trace.Write // that took effect
-	seen   sighting
+	seen   noticed
 	// odd is keys that change without being written: what they have is no copy,
 	// even where it looks like one.
 	odd map[sysctl.Key]bool
@@ -25,9 +25,9 @@ type hostBatch struct {
 	together bool
 }
 
-// sighting is what is not as it was on the host, in a namespace that exists, and
+// noticed is what is not as it was on the host, in a namespace that exists, and
 // in one that was made just now.
-type sighting struct {
+type noticed struct {
 	host, live, born map[sysctl.Key]sysctl.State
 }
 
@@ -147,17 +147,17 @@ func (c *creation) move(h hostKey) (trace.Write, bool) {
 
 // again makes writes once more, sees what comes of them to some keys (in a
 // namespace that exists only if asked to), and puts the host back.
-func (c *creation) again(ctx context.Context, ws []trace.Write, live bool, keys []sysctl.Key) (sighting, error) {
+func (c *creation) again(ctx context.Context, ws []trace.Write, live bool, keys []sysctl.Key) (noticed, error) {
 	c.trials++
 	if err := stopped(ctx); err != nil {
-		return sighting{}, err
+		return noticed{}, err
 	}
 	var again []hostKey
 	for _, w := range ws {
 		again = append(again, hostKey{w.Key, []string{w.Value}})
 	}
 	if err := c.announceKeys(again); err != nil {
-		return sighting{}, err
+		return noticed{}, err
 	}
 	for _, w := range ws {
 		_ = c.m.Host().Write(w.Key, w.Value) // as before: what is seen counts
@@ -179,7 +179,7 @@ func (c *creation) concerned() []sysctl.Key {
 
 // see looks at some keys, or all, of a new namespace, and for live effects at the
 // existing one and the host.
-func (c *creation) see(ctx context.Context, live bool, keys []sysctl.Key) (s sighting, err error) {
+func (c *creation) see(ctx context.Context, live bool, keys []sysctl.Key) (s noticed, err error) {
 	if live {
 		if s.live, err = c.lively(); err != nil {
 			return s, err

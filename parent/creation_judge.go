@@ -21,7 +21,7 @@ const (
 
 // changed tells whether a key of another namespace has not the value it had. One that
 // is not there (new namespaces may be without some devices) says nothing of its value.
-func (s sighting) changed(k sysctl.Key) bool {
+func (s noticed) changed(k sysctl.Key) bool {
 	_, live := s.live[k]
 	st, born := s.born[k]
 	return live || born && st != sysctl.Absent

@@ -163,6 +163,9 @@ func (d *descriptorPass) batch(ctx context.Context, w *client.Client, ws []trace
 	if err := d.look(ctx, ws, seen, false); err != nil {
 		return err
 	}
+	if err := d.explainSightings(ctx); err != nil {
+		return err
+	}
 	return d.confirmReads(ctx, callers)
 }
 
@@ -229,6 +232,9 @@ func (d *descriptorPass) gone(ctx context.Context, ws []trace.Write) error {
 			}
 		}
 		if err := d.look(ctx, done, seen, false); err != nil {
+			return err
+		}
+		if err := d.explainSightings(ctx); err != nil {
 			return err
 		}
 	}

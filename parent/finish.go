@@ -165,6 +165,9 @@ func (r *run) leftOpen() {
 	}
 	r.last.strayedIn()
 	open := r.last.open
+	for _, s := range r.last.sightings {
+		open = append(open, s.effects...)
+	}
 	for _, l := range r.last.late {
 		open = append(open, l.Effect)
 	}

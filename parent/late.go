@@ -130,19 +130,22 @@ func (p *passState) awaitLate(ctx context.Context) error {
 
 // addLate defers an effect. One that is seen again before its turn is looked
 // for in the longer history.
-func (p *passState) addLate(s stray) {
+func (p *passState) addLate(s stray) { p.addLateAt(s, p.history) }
+
+// addLateAt is addLate of one that was seen after so much had been written.
+func (p *passState) addLateAt(s stray, history []trace.Write) {
 	for i, l := range p.late {
 		switch {
 		case l.Place != s.Place:
 		case !l.done:
-			p.late[i].history = p.history
+			p.late[i].history = history
 			p.late[i].restoring = l.restoring && s.restoring
 			return
-		case len(l.history) == len(p.history):
+		case len(l.history) == len(history):
 			return
 		}
 	}
-	p.late = append(p.late, lateEffect{stray: s, history: p.history})
+	p.late = append(p.late, lateEffect{stray: s, history: history})
 }
 
 // stray is an effect that was not being looked for, with the writes that had

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/client"
 	"github.com/netns-verify/netns-verify/parent/plan"
@@ -78,10 +77,13 @@ func (p *passState) close(ctx context.Context, w *client.Client) error {
 		return err
 	}
 	p.strayedIn()
-	if len(p.late)+len(p.leaks.LoneCauses(p.writer)) > 0 { // replays are still to come
+	if len(p.sightings)+len(p.late)+len(p.leaks.LoneCauses(p.writer)) > 0 { // replays are still to come
 		if err := p.peek(ctx); err != nil {
 			return err
 		}
+	}
+	if err := p.explainSightings(ctx); err != nil {
+		return err
 	}
 	if err := p.deferred(ctx); err != nil {
 		return err
@@ -90,6 +92,9 @@ func (p *passState) close(ctx context.Context, w *client.Client) error {
 		return err
 	}
 	if err := p.judgeLater(ctx); err != nil {
+		return err
+	}
+	if err := p.proveTainted(ctx); err != nil {
 		return err
 	}
 	if p.exhausted {
@@ -112,6 +117,9 @@ func (p *passState) rest(ctx context.Context) error {
 		return err
 	}
 	if err := p.dismissAll(); err != nil {
+		return err
+	}
+	if err := p.explainSightings(ctx); err != nil {
 		return err
 	}
 	if err := p.deferred(ctx); err != nil {
@@ -147,6 +155,9 @@ func (p *passState) latch(ctx context.Context, index int) error {
 		return err
 	}
 	p.run.batches++
+	if err := p.explainSightings(ctx); err != nil {
+		return err
+	}
 	ws := p.history
 	p.history, p.before = nil, len(p.writes) // that was another writer's
 	if err := w.Quit(); err != nil || !slices.ContainsFunc(ws, trace.Write.Perturbed) {
@@ -156,6 +167,9 @@ func (p *passState) latch(ctx context.Context, index int) error {
 		return err
 	}
 	if err := p.look(ctx, ws, nil, false); err != nil {
+		return err
+	}
+	if err := p.explainSightings(ctx); err != nil {
 		return err
 	}
 	p.atRest = len(p.writes)
@@ -175,7 +189,9 @@ type passState struct {
 	early []trace.Effect
 	// row is what was written since new keys were last looked for.
 	row []trace.Write
-	// open is the effects that are being attributed.
+	// sightings is what is still to be explained.
+	sightings []sighting
+	// open is further effects, of which that will be known in a moment.
 	open []trace.Effect
 	// proven is the keys that a replay has shown to be isolated.
 	proven map[sysctl.Key]bool
@@ -188,7 +204,7 @@ type lateEffect struct {
 	done    bool // its causes have been looked for
 }
 
-// batch has one batch written, sweeps, and attributes what changed.
+// batch has one batch written, and looks.
 // inRow: it is one of a row of single keys, and not the last.
 func (p *passState) batch(ctx context.Context, w *client.Client, batch []int, inRow bool) error {
 	items := make([]protocol.Item, len(batch))
@@ -203,7 +219,7 @@ func (p *passState) batch(ctx context.Context, w *client.Client, batch []int, in
 	return p.look(ctx, ws, seen, inRow)
 }
 
-// look sweeps after a batch, and attributes what changed. In a row it looks for new keys
+// look sweeps after a batch, and takes note of what changed. In a row it looks for new keys
 // only where others have changed.
 func (p *passState) look(ctx context.Context, ws []trace.Write, seen []trace.Effect, inRow bool) error {
 	effects, err := p.sweepAll(p.sibling, scope{known: inRow})
@@ -227,9 +243,8 @@ func (p *passState) look(ctx context.Context, ws []trace.Write, seen []trace.Eff
 	for _, e := range effects {
 		p.log.Debug().Str("observer", e.Observer).Str("key", e.Key.Text()).Msg("effect")
 	}
-	p.progress(0, 0, "attributing "+report.Plural(len(effects), "effect"))
 	p.open = effects
-	if err := p.attribute(ctx, effects, ws); err != nil {
+	if err := p.saw(ctx, effects, ws); err != nil {
 		return err
 	}
 	p.open = nil

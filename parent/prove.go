@@ -8,25 +8,29 @@ import (
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
-// proveAlone is for keys that were written while an observer's value of the same
-// key was not what the writer was told to avoid: another write had just changed
-// it. Such a write proves nothing, so it is made once more without the others.
-func (p *passState) proveAlone(ctx context.Context, effects []trace.Effect, batch []trace.Write) error {
-	if slices.ContainsFunc(batch, trace.Write.Passed) {
-		return nil // such writes prove nothing by path
+// taint marks the writes of a batch that prove nothing: an observer's value of the same key
+// was not what the writer was told to avoid, because another write had just changed it.
+func (p *passState) taint(effects []trace.Effect, batch []trace.Write) {
+	for i := max(0, len(p.writes)-len(batch)); i < len(p.writes); i++ {
+		w := &p.writes[i]
+		w.Tainted = w.Tainted || slices.ContainsFunc(effects, func(e trace.Effect) bool { return e.Key == w.Key })
 	}
-	var tainted []sysctl.Key
-	for _, e := range effects {
-		tainted = append(tainted, e.Key)
+}
+
+// proveTainted makes writes once more that prove nothing, of keys that no other write has
+// proved: all together, now that what leaks is known and left out.
+func (p *passState) proveTainted(ctx context.Context) error {
+	causes, byKey := p.leaks.Causes(p.writer), map[sysctl.Key][]trace.Write{}
+	for _, w := range p.writes {
+		byKey[w.Key] = append(byKey[w.Key], w)
 	}
-	causes := p.leaks.Causes(p.writer)
-	again := slices.DeleteFunc(trace.Of(batch, tainted), func(w trace.Write) bool { return causes[w.Key] })
-	for i := range p.writes {
-		if j := len(p.writes) - len(batch); i >= j && slices.Contains(tainted, p.writes[i].Key) {
-			p.writes[i].Tainted = true
+	var again []trace.Write
+	for _, w := range p.writes[p.before:] {
+		if w.Tainted && w.Perturbed() && !causes[w.Key] && !p.proven[w.Key] && !p.run.proven[w.Key] && !trace.Proves(byKey[w.Key]) {
+			again = append(again, w)
 		}
 	}
-	if len(again) == 0 {
+	if len(again) == 0 || p.exhausted {
 		return nil
 	}
 	out, err := p.try(ctx, trial{writes: again})
