@@ -13,20 +13,39 @@ const (
 	minKeys  = 4
 	maxKeys  = 60
 	maxLeaks = 4
+
+	// One kernel of largeEvery has this many keys: a pass is several batches of 256.
+	largeEvery = 100
+	largeKeys  = 400
 )
 
 // Generate draws a kernel and the truth about it. Equal seeds give equal kernels.
 func Generate(seed uint64) (*Kernel, Truth) {
 	return generate(seed, func(g *generator) {
+		g.needDevices(seed)
 		for range g.leaks() {
 			g.plantKind(Kind(g.rng.IntN(int(kinds))))
+		}
+		for seed%largeEvery == largeEvery-1 && len(g.keys) < largeKeys {
+			g.add(g.anyKey()) // no restless ones: where there are dozens, they use up the replays
 		}
 	})
 }
 
 // GenerateKind draws a kernel with one leak of a kind.
 func GenerateKind(seed uint64, kind Kind) (*Kernel, Truth) {
-	return generate(seed, func(g *generator) { g.plantKind(kind) })
+	return generate(seed, func(g *generator) {
+		g.needDevices(seed)
+		g.plantKind(kind)
+	})
+}
+
+// needDevices has children of most kernels get the host's devices on request only. In
+// the others all namespaces have them from the start, as some kernels have it with tunl0.
+func (g *generator) needDevices(seed uint64) {
+	if seed%5 < 3 {
+		g.devices = devices
+	}
 }
 
 func generate(seed uint64, plant func(*generator)) (*Kernel, Truth) {

@@ -22,13 +22,13 @@ type Kernel struct {
 	index     map[sysctl.Key]int
 	sorted    []int // key numbers in key order
 	globals   []int // keys that are one variable for all
-	restless  []int // keys that change by themselves
 	templated []int // keys that leaks set in the template
 	effects   [][]sameNS
 	rules     []rule
 	byKey     [][]int // rules by the key that triggers them
 	plants    []Plant
 	clock     clock
+	devices   []string
 
 	mu       sync.Mutex
 	host     *namespace

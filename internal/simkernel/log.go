@@ -162,15 +162,13 @@ func (k *Kernel) noticeAll() {
 }
 
 // noticeLater looks at what a later namespace starts with.
-func (k *Kernel) noticeLater(ns *namespace) {
-	for i := range ns.cells {
-		from := ns.cells[i].from
-		if k.keys[i].global {
-			from = k.host.cells[i].from
-		}
-		if from.plant != 0 && from.planned && k.state(ns, i) != k.pristine[i] && k.readable(ns, i) {
-			k.see(from, report.ObserverLater, i)
-		}
+func (k *Kernel) noticeLater(ns *namespace, key int) {
+	from := ns.cells[key].from
+	if k.keys[key].global {
+		from = k.host.cells[key].from
+	}
+	if from.plant != 0 && from.planned && k.state(ns, key) != k.pristine[key] && k.readable(ns, key) {
+		k.see(from, report.ObserverLater, key)
 	}
 }
 

@@ -40,6 +40,10 @@ func (g *generator) plantKind(kind Kind) {
 		g.plantValueDependent()
 	case AtExit:
 		g.plantAtExit()
+	case DeviceSame:
+		g.plantDeviceSame()
+	case DeviceCross:
+		g.plantDeviceCross()
 	case Delayed:
 		g.plantDelayed()
 	case Rejected:

@@ -141,7 +141,9 @@ func (k *Kernel) act(p pending) {
 		}
 		if a.to&toOthers != 0 {
 			for _, ns := range p.others {
-				set(ns, ns.observer(), a, &ns.cells[a.key])
+				if slices.Contains(ns.devices, k.keys[a.key].device) {
+					set(ns, ns.observer(), a, &ns.cells[a.key])
+				}
 			}
 		}
 		if a.to&toLater != 0 {

@@ -40,6 +40,8 @@ const (
 	LatchLate                  // another key, once for ever, some milliseconds later
 	Restless                   // same key, and the host's moves by itself as well
 	AtExit                     // when the writer's namespace ends
+	DeviceSame                 // same key, for some of several devices
+	DeviceCross                // the key of the same name of another device
 	kinds
 	OnRead // by reading; not drawn, because every look of a run brings it about
 )
@@ -49,6 +51,7 @@ var kindNames = [kinds]string{
 	"sibling-only", "later-follow", "later-constant", "latch-same", "latch-cross", "value-dependent",
 	"decrease-only", "conjunctive", "masked", "shared-effect", "delayed", "rejected", "appear",
 	"disappear", "chain", "multi-effect", "latch-two", "latch-late", "restless", "at-exit",
+	"device-same", "device-cross",
 }
 
 func (k Kind) String() string {
