@@ -53,11 +53,10 @@ func (b *builder) side(from int, s sameNS) { b.effects[from] = append(b.effects[
 
 // finish makes the kernel and works out what its plants can be seen to do.
 func (b *builder) finish(seed uint64, c clock) *Kernel {
-	k := &Kernel{
-		seed: seed, keys: b.keys, index: make(map[sysctl.Key]int, len(b.keys)), rules: b.rules, clock: c, devices: b.devices,
+	k := &Kernel{clock: c, started: map[netns.Role]int{}, model: model{
+		seed: seed, keys: b.keys, index: make(map[sysctl.Key]int, len(b.keys)), rules: b.rules, devices: b.devices,
 		effects: make([][]sameNS, len(b.keys)), byKey: make([][]int, len(b.keys)),
-		started: map[netns.Role]int{},
-	}
+	}}
 	for i := range b.keys {
 		k.index[b.keys[i].name] = i
 		k.sorted = append(k.sorted, i)

@@ -47,7 +47,7 @@ func (g *generator) perDevice(m keyModel) (keys []int) {
 	on := append([]string{"lo"}, devices...)
 	for {
 		var names []sysctl.Key
-		dir, leaf := pick(g, "ipv4/conf", "ipv6/conf", "ipv4/neigh"), fmt.Sprintf("k%03x", g.rng.IntN(1<<12))
+		dir, leaf := pick(g.rng, "ipv4/conf", "ipv6/conf", "ipv4/neigh"), fmt.Sprintf("k%03x", g.rng.IntN(1<<12))
 		for _, device := range on {
 			names = append(names, sysctl.Key("net/"+dir+"/"+device+"/"+leaf))
 		}
@@ -65,23 +65,23 @@ func (g *generator) perDevice(m keyModel) (keys []int) {
 
 // plantDeviceSame plants a handler that also sets the host's key of the same device, for
 // one or two of three devices that have such a key.
-func (g *generator) plantDeviceSame() {
+func plantDeviceSame(g *generator, kind Kind) {
 	keys := g.perDevice(g.numeric())
 	for _, key := range keys[:1+g.rng.IntN(2)] {
-		g.setsHost(g.plant(DeviceSame, key), key, accepted, written, 0)
+		g.setsHost(g.plant(kind, key), key, accepted, written, 0)
 	}
 }
 
 // plantDeviceCross plants a key of a device that follows the key of the same name of
 // another device. The third device's key has no part in it, or is another cause or victim.
-func (g *generator) plantDeviceCross() {
+func plantDeviceCross(g *generator, kind Kind) {
 	keys := g.perDevice(g.numeric())
-	for _, pair := range [][2]int{{0, 1}, {2, pick(g, 0, 1)}}[:1+g.rng.IntN(2)] {
+	for _, pair := range [][2]int{{0, 1}, {2, pick(g.rng, 0, 1)}}[:1+g.rng.IntN(2)] {
 		cause, victim := keys[pair[0]], keys[pair[1]]
 		g.rule(rule{
-			plant: g.plant(DeviceCross, cause), name: "another device's key follows", when: accepted,
+			plant: g.plant(kind, cause), name: "another device's key follows", when: accepted,
 			actions: []action{{
-				to: pick(g, toHost, toOthers, toHost|toOthers, toHost|toOthers|toLater), key: victim, value: g.follows(cause, victim),
+				to: pick(g.rng, toHost, toOthers, toHost|toOthers, toHost|toOthers|toLater), key: victim, value: g.follows(cause, victim),
 			}},
 		}, cause)
 	}

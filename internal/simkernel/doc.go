@@ -10,7 +10,7 @@
 // The host has two devices beside lo. In most kernels a namespace has their keys only
 // once it was asked to make them, as the real child makes likenesses.
 //
-// Start reading in kernel.go (the machine), truth.go (what is planted) and check.go.
+// Start reading in kernel.go (the machine), kinds.go (what is planted) and check.go.
 //
 // Time is time.Now and time.Sleep, so that tests run in testing/synctest
 // bubbles. Everything is drawn from the seed.

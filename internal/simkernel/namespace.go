@@ -64,13 +64,6 @@ func (k *Kernel) state(ns *namespace, key int) base {
 	return base{k.cell(ns, key).value, true}
 }
 
-func (k *Kernel) side(ns *namespace, key int) *side {
-	if ns == k.host {
-		return &k.keys[key].host
-	}
-	return &k.keys[key].child
-}
-
 // makeHost makes the namespace that the run is started in, and the template of
 // all others.
 func (k *Kernel) makeHost() {

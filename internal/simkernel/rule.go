@@ -150,7 +150,7 @@ func (k *Kernel) act(p pending) {
 			set(nil, report.ObserverLater, a, &k.template[a.key])
 		}
 	}
-	k.logFiring(p.e, p.rule.plant, p.rule.name, changed)
+	k.log.fired(p.e, p.rule.plant, p.rule.name, changed)
 }
 
 // set does an action to one cell and tells whether that changed it.

@@ -184,7 +184,7 @@ func TestKernel(t *testing.T) {
 // finding nothing to ask for.
 type stats struct {
 	mu                             sync.Mutex
-	planted, visible               [kinds]int
+	planted, visible               [len(kinds)]int
 	restless                       int // leaks found in keys that move by themselves
 	misnamed                       int // late latches for which their victim is named
 	replays, worst                 int
@@ -244,7 +244,7 @@ func (s *stats) add(seed uint64, o outcome) {
 }
 
 func (s *stats) print(t *testing.T, n uint64) {
-	for k := range kinds {
+	for _, k := range Kinds() {
 		if s.planted[k] == 0 {
 			continue
 		}

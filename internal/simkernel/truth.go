@@ -42,36 +42,8 @@ const (
 	AtExit                     // when the writer's namespace ends
 	DeviceSame                 // same key, for some of several devices
 	DeviceCross                // the key of the same name of another device
-	kinds
-	OnRead // by reading; not drawn, because every look of a run brings it about
+	OnRead                     // by reading; not drawn, because every look of a run brings it about
 )
-
-var kindNames = [kinds]string{
-	"same-key-global", "same-key-host", "set-only", "cross-follow", "cross-constant", "cross-host",
-	"sibling-only", "later-follow", "later-constant", "latch-same", "latch-cross", "value-dependent",
-	"decrease-only", "conjunctive", "masked", "shared-effect", "delayed", "rejected", "appear",
-	"disappear", "chain", "multi-effect", "latch-two", "latch-late", "restless", "at-exit",
-	"device-same", "device-cross",
-}
-
-func (k Kind) String() string {
-	switch {
-	case k == OnRead:
-		return "on-read"
-	case k < 0 || k >= kinds:
-		return fmt.Sprintf("kind %d", int(k))
-	}
-	return kindNames[k]
-}
-
-// Kinds is all kinds, in order.
-func Kinds() []Kind {
-	all := make([]Kind, kinds)
-	for i := range all {
-		all[i] = Kind(i)
-	}
-	return all
-}
 
 // Effect is where a leak shows.
 type Effect struct {
