@@ -8,14 +8,25 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/device"
+	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/protocol"
 )
+
+// DeviceMaker is a tree of a simulated namespace, which makes the devices itself.
+type DeviceMaker interface {
+	sysctl.Tree
+	// MakeDevices answers as protocol.Made says.
+	MakeDevices(*protocol.Devices) []protocol.Device
+}
 
 // devices makes network devices in the child's own namespace, and says of each
 // how it went. They stay down: that is enough for their keys, and nothing is sent.
 func (s *server) devices(d *protocol.Devices) error {
 	if err := d.Check(); err != nil {
 		return err
+	}
+	if tree, ok := s.tree.(DeviceMaker); ok {
+		return s.conn.Send(protocol.Reply{Made: &protocol.Made{Devices: tree.MakeDevices(d)}})
 	}
 	kinds := make([]device.Kind, len(d.Kinds))
 	for i, name := range d.Kinds {

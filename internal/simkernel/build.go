@@ -17,6 +17,8 @@ type builder struct {
 	// triggers is the keys that trigger the rule of the same index.
 	triggers [][]int
 	plants   []plantDraft
+	// devices is those that children have on request only.
+	devices []string
 }
 
 // plantDraft is a plant while keys are numbers.
@@ -51,19 +53,18 @@ func (b *builder) side(from int, s sameNS) { b.effects[from] = append(b.effects[
 
 // finish makes the kernel and works out what its plants can be seen to do.
 func (b *builder) finish(seed uint64, c clock) *Kernel {
-	k := &Kernel{
-		seed: seed, keys: b.keys, index: make(map[sysctl.Key]int, len(b.keys)), rules: b.rules, clock: c,
+	k := &Kernel{clock: c, started: map[netns.Role]int{}, model: model{
+		seed: seed, keys: b.keys, index: make(map[sysctl.Key]int, len(b.keys)), rules: b.rules, devices: b.devices,
 		effects: make([][]sameNS, len(b.keys)), byKey: make([][]int, len(b.keys)),
-		started: map[netns.Role]int{},
-	}
+	}}
 	for i := range b.keys {
 		k.index[b.keys[i].name] = i
 		k.sorted = append(k.sorted, i)
 		if b.keys[i].global {
 			k.globals = append(k.globals, i)
 		}
-		if b.keys[i].restless != nil {
-			k.restless = append(k.restless, i)
+		if device, _ := b.keys[i].name.Device(); slices.Contains(b.devices, device) {
+			b.keys[i].device = device
 		}
 		k.effects[i] = b.effects[i]
 	}

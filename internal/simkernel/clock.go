@@ -8,6 +8,8 @@ const (
 	costList  = time.Millisecond
 	costWrite = 100 * time.Microsecond
 	costDrain = 70 * time.Millisecond
+	// costDevice is for all that a namespace is given.
+	costDevice = 20 * time.Millisecond
 )
 
 // clock is the kernel's time. Delays are looked at lazily, at every access.

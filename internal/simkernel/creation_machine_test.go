@@ -227,7 +227,7 @@ func (t kin) Offspring(pass func(*protocol.Entries) error) error {
 	return pass(m)
 }
 
-// Host implements parent.Machine.
+// Host implements netns.Machine.
 func (f *family) Host() sysctl.Tree {
 	f.host[hostMark] = ""
 	return kin{f: f, is: f.host}
@@ -236,7 +236,7 @@ func (f *family) Host() sysctl.Tree {
 func (f *family) NFLog() string               { return "" }
 func (f *family) Drain(context.Context) error { return nil }
 
-// Start implements parent.Machine.
+// Start implements netns.Machine.
 func (f *family) Start(ctx context.Context, _ netns.Role) (*netns.Process, error) {
 	f.mu.Lock()
 	f.starts++

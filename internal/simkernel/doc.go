@@ -7,6 +7,11 @@
 // What could not be seen in a run (a leak whose write was never made, an effect
 // without a visible change) is not asked for; what was reported must be true.
 //
+// The host has two devices beside lo. In most kernels a namespace has their keys only
+// once it was asked to make them, as the real child makes likenesses.
+//
+// Start reading in kernel.go (the machine), kinds.go (what is planted) and check.go.
+//
 // Time is time.Now and time.Sleep, so that tests run in testing/synctest
 // bubbles. Everything is drawn from the seed.
 //

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"path"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -21,128 +22,183 @@ const (
 	modeWrite  fs.FileMode = 0o200
 )
 
+// keyDrawer draws keys, each with a name that no other has.
+type keyDrawer struct {
+	rng   *rand.Rand
+	taken map[sysctl.Key]bool
+}
+
+// chance is true with this many in a hundred.
+func (d *keyDrawer) chance(percent int) bool { return d.rng.IntN(100) < percent }
+
+func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
+
+// name draws a key's name. The order of names has nothing to do with roles.
+func (d *keyDrawer) name() sysctl.Key {
+	for {
+		dir := pick(d.rng, "core", "ipv4", "ipv4/conf/all", "ipv4/conf/default", "ipv4/conf/eth0.100",
+			"ipv6/conf/lo", "ipv6", "netfilter", "unix")
+		name := sysctl.Key(fmt.Sprintf("net/%s/k%03x", dir, d.rng.IntN(1<<12)))
+		if d.chance(4) && len(dir) > 9 { // a few of those that are written alone
+			name = sysctl.Key("net/" + dir + "/forwarding")
+		}
+		if !d.taken[name] {
+			d.taken[name] = true
+			return name
+		}
+	}
+}
+
 var refusals = []syscall.Errno{syscall.EINVAL, syscall.EPERM, syscall.EBUSY, syscall.EOPNOTSUPP, syscall.EIO}
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 // model is a key with a value that is the same for the host and its children.
-func (g *generator) model(f format, value string) keyModel {
+func (d *keyDrawer) model(f format, value string) keyModel {
 	s := side{mode: modeBoth, value: value}
-	return keyModel{name: g.name(), format: f, host: s, child: s}
+	return keyModel{name: d.name(), format: f, host: s, child: s}
 }
 
 // anyKey draws a key of any shape.
-func (g *generator) anyKey() keyModel {
-	switch n := g.rng.IntN(100); {
+func (d *keyDrawer) anyKey() keyModel {
+	switch n := d.rng.IntN(100); {
 	case n < 55:
-		return g.apart(g.integer())
+		return d.apart(d.integer())
 	case n < 78:
-		return g.apart(g.boolean())
+		return d.apart(d.boolean())
 	case n < 92:
-		return g.vector()
+		return d.vector()
 	}
-	return g.text()
+	return d.text()
 }
 
 // apart lets a child's default differ from the host's value now and then.
-func (g *generator) apart(m keyModel) keyModel {
-	if g.chance(20) {
+func (d *keyDrawer) apart(m keyModel) keyModel {
+	if d.chance(20) {
 		if m.format.isBool() {
-			m.host.value = pick(g, "0", "1")
-		} else if n, errno := m.format.number(decimal(integer(m.host.value) + 1 + g.rng.Int64N(50))); errno == 0 {
+			m.host.value = pick(d.rng, "0", "1")
+		} else if n, errno := m.format.number(decimal(integer(m.host.value) + 1 + d.rng.Int64N(50))); errno == 0 {
 			m.host.value = decimal(n)
 		}
 	}
 	return m
 }
 
-func (g *generator) boolean() keyModel {
-	return g.model(format{max: 1}, pick(g, "0", "1"))
+func (d *keyDrawer) boolean() keyModel {
+	return d.model(format{max: 1}, pick(d.rng, "0", "1"))
 }
 
 var defaults = []int64{0, 1, 2, 3, 5, 10, 16, 60, 128, 1000, 4096, 30000, 212992}
 
 // integer draws a key with at least three values on each side of its default, but for 0.
-func (g *generator) integer() keyModel {
-	d := pick(g, defaults...)
+func (d *keyDrawer) integer() keyModel {
+	value := pick(d.rng, defaults...)
 	f := format{max: math.MaxInt32}
-	switch g.rng.IntN(10) {
+	switch d.rng.IntN(10) {
 	case 0, 1:
-		f.max = 10*d + 10
+		f.max = 10*value + 10
 	case 2:
 		f.min = -1
 	case 3:
 		f.min, f.max = math.MinInt64, math.MaxInt64
 	case 4:
-		f.step = pick[int64](g, 4, 10)
-		d = d / f.step * f.step
+		f.step = pick[int64](d.rng, 4, 10)
+		value = value / f.step * f.step
 	case 5:
 		f.clamp = true
 	}
-	return g.model(f, decimal(d))
+	return d.model(f, decimal(value))
 }
 
-func (g *generator) vector() keyModel {
-	n := 2 + g.rng.IntN(3)
+func (d *keyDrawer) vector() keyModel {
+	n := 2 + d.rng.IntN(3)
 	fields := make([]string, n)
-	v := 1 + g.rng.Int64N(5000)
+	v := 1 + d.rng.Int64N(5000)
 	for i := range fields {
 		fields[i] = decimal(v)
-		v += 1 + g.rng.Int64N(60000)
+		v += 1 + d.rng.Int64N(60000)
 	}
-	f := format{shape: shapeVector, max: math.MaxInt32, ascending: g.chance(50), partial: g.chance(50)}
-	return g.model(f, strings.Join(fields, "\t"))
+	f := format{shape: shapeVector, max: math.MaxInt32, ascending: d.chance(50), partial: d.chance(50)}
+	return d.model(f, strings.Join(fields, "\t"))
 }
 
-func (g *generator) text() keyModel {
-	value := pick(g, "", "alpha", "none", "core_pattern", "a b", "00:11:22:33:44:55", "1,3-9")
-	return g.model(format{shape: shapeText, maxLen: 32}, value)
+func (d *keyDrawer) text() keyModel {
+	value := pick(d.rng, "", "alpha", "none", "core_pattern", "a b", "00:11:22:33:44:55", "1,3-9")
+	return d.model(format{shape: shapeText, maxLen: 32}, value)
 }
 
-// words adds a key that takes one word out of a list that a key beside it publishes.
-func (g *generator) words() int {
-	vocabulary := []string{"reno", "cubic", "bbr", "vegas"}[:2+g.rng.IntN(3)]
-	dir := path.Dir(string(g.name()))
-	suffix := fmt.Sprintf("%03x", g.rng.IntN(1<<12))
-	list := g.model(format{shape: shapeText}, strings.Join(vocabulary, " "))
-	list.host.mode, list.child.mode = modeRead, modeRead
-	m := g.model(format{shape: shapeWord, words: vocabulary}, pick(g, vocabulary...))
-	list.name = sysctl.Key(dir + "/words" + suffix + "/available_policies")
-	m.name = sysctl.Key(dir + "/words" + suffix + "/policy")
-	if g.taken[m.name] {
-		return g.add(g.boolean())
+// numeric draws an integer or a boolean that looks alike on both sides.
+func (d *keyDrawer) numeric() keyModel {
+	if d.chance(30) {
+		return d.boolean()
 	}
-	g.taken[m.name] = true
-	g.add(list)
-	return g.add(m)
+	return d.integer()
 }
 
-// other draws a value that a key has neither on the host nor in a child.
-func (g *generator) other(key int) string {
-	m := &g.keys[key]
-	used := func(v string) bool { return v == m.host.value || v == m.child.value }
+// cause draws a key that can be written with effect.
+func (d *keyDrawer) cause() keyModel {
+	m := d.numeric()
 	switch {
-	case m.format.isBool():
-		for _, v := range []string{"0", "1"} {
-			if !used(v) {
-				return v
-			}
-		}
-		return "2" // both are taken: what no write could give
-	case m.format.shape == shapeInt:
-		for {
-			if v := decimal(integer(m.host.value) + pick[int64](g, 1, 2, 7, 100) + g.rng.Int64N(1000)); !used(v) {
-				return v
-			}
-		}
-	case m.format.shape == shapeVector:
-		fields := strings.Fields(m.host.value)
-		fields[len(fields)-1] = decimal(integer(fields[len(fields)-1]) + 1 + g.rng.Int64N(100))
-		if v := strings.Join(fields, "\t"); !used(v) {
-			return v
-		}
+	case d.chance(10):
+		m = d.vector()
+	case d.chance(10):
+		m.inherit = true
+	case d.chance(10) && m.format.isBool():
+		m.host.value = flip(m.child.value) // a switch on which the two sides disagree
+	case d.chance(10):
+		m = d.apart(m)
 	}
-	return m.host.value + "x"
+	return m
+}
+
+// restlessKey draws a key that changes without any write.
+func (d *keyDrawer) restlessKey() keyModel {
+	m := d.integer()
+	r := &restless{count: d.chance(50), blink: d.chance(8)}
+	switch d.rng.IntN(3) {
+	case 0:
+		r.onHost = true
+	case 1:
+		r.inChildren = true
+	default:
+		r.onHost, r.inChildren = true, true
+	}
+	switch d.rng.IntN(4) {
+	case 0: // with every read
+	case 1:
+		r.every = time.Duration(1+d.rng.IntN(20)) * time.Millisecond
+	case 2:
+		r.every = time.Duration(50+d.rng.IntN(450)) * time.Millisecond
+	default:
+		r.every = time.Duration(1+d.rng.IntN(30)) * time.Second
+	}
+	if r.blink && r.every == 0 {
+		r.every = 10 * time.Millisecond // reading does not make a key go
+	}
+	m.restless = r
+	switch d.rng.IntN(4) {
+	case 0:
+		m.host.mode, m.child.mode = modeRead, modeRead
+	case 1:
+		m.child.mode = modeRead
+	case 2:
+		m.inherit = true
+		m.child.value = m.host.value
+	}
+	return m
+}
+
+// delay is mostly over by the time a batch has been looked at; sometimes it is nearly as
+// long as a run waits for.
+func (d *keyDrawer) delay() time.Duration {
+	if d.chance(20) {
+		return time.Duration(1000+d.rng.IntN(249000)) * time.Microsecond
+	}
+	return d.shortDelay()
+}
+
+func (d *keyDrawer) shortDelay() time.Duration {
+	return time.Duration(1000+d.rng.IntN(49000)) * time.Microsecond
 }
 
 // even makes a key look alike on both sides: rules that follow a value and

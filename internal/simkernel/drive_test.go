@@ -3,12 +3,14 @@ package simkernel
 import (
 	"context"
 	"io/fs"
+	"net"
 	"slices"
 	"testing"
 
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent"
 	"github.com/netns-verify/netns-verify/parent/netns"
 	"github.com/netns-verify/netns-verify/protocol"
 )
@@ -31,7 +33,28 @@ func start(t *testing.T, k *Kernel, role netns.Role) *peer {
 	if err != nil || r.Hello == nil || r.Hello.Build != proc.Build {
 		t.Fatalf("hello of %s: %+v, %v", role, r, err)
 	}
+	if len(k.devices) > 0 {
+		p.ask(protocol.Request{Devices: likenesses(k)})
+	}
 	return p
+}
+
+// likenesses is the request for all devices.
+func likenesses(k *Kernel) *protocol.Devices {
+	m := &protocol.Devices{}
+	for i, name := range k.devices {
+		m.Like = append(m.Like, protocol.Like{Name: protocol.Bytes(name), Index: 2 + i})
+	}
+	return m
+}
+
+// hostDevices is what a run is told of them.
+func hostDevices(k *Kernel) (d parent.Devices) {
+	for i, name := range k.devices {
+		d.Kinds = []string{"dummy"}
+		d.Like = append(d.Like, net.Interface{Index: 2 + i, Name: name})
+	}
+	return d
 }
 
 func (p *peer) ask(req protocol.Request) []protocol.Reply {

@@ -3,6 +3,8 @@ package simkernel
 import (
 	"fmt"
 	"math/rand/v2"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -13,28 +15,47 @@ const (
 	minKeys  = 4
 	maxKeys  = 60
 	maxLeaks = 4
+
+	// One kernel of largeEvery has this many keys: a pass is several batches of 256.
+	largeEvery = 100
+	largeKeys  = 400
 )
 
 // Generate draws a kernel and the truth about it. Equal seeds give equal kernels.
 func Generate(seed uint64) (*Kernel, Truth) {
 	return generate(seed, func(g *generator) {
+		g.needDevices(seed)
 		for range g.leaks() {
-			g.plantKind(Kind(g.rng.IntN(int(kinds))))
+			kind := Kind(g.rng.IntN(len(kinds)))
+			kinds[kind].plant(g, kind)
+		}
+		for seed%largeEvery == largeEvery-1 && len(g.keys) < largeKeys {
+			g.add(g.anyKey()) // no restless ones: where there are dozens, they use up the replays
 		}
 	})
 }
 
 // GenerateKind draws a kernel with one leak of a kind.
 func GenerateKind(seed uint64, kind Kind) (*Kernel, Truth) {
-	return generate(seed, func(g *generator) { g.plantKind(kind) })
+	return generate(seed, func(g *generator) {
+		g.needDevices(seed)
+		kinds[kind].plant(g, kind)
+	})
+}
+
+// needDevices has children of most kernels get the host's devices on request only. In
+// the others all namespaces have them from the start, as some kernels have it with tunl0.
+func (g *generator) needDevices(seed uint64) {
+	if seed%5 < 3 {
+		g.devices = devices
+	}
 }
 
 func generate(seed uint64, plant func(*generator)) (*Kernel, Truth) {
 	draw := func(c clock) (*Kernel, *builder) {
 		g := &generator{
-			builder: newBuilder(),
-			rng:     rand.New(rand.NewPCG(seed, 0x6e65746e73)),
-			taken:   map[sysctl.Key]bool{},
+			builder:   newBuilder(),
+			keyDrawer: keyDrawer{rng: rand.New(rand.NewPCG(seed, 0x6e65746e73)), taken: map[sysctl.Key]bool{}},
 		}
 		spread := maxKeys - minKeys + 1
 		size := minKeys + min(g.rng.IntN(spread), g.rng.IntN(spread), g.rng.IntN(spread)) // mostly small: there are many
@@ -56,8 +77,7 @@ func generate(seed uint64, plant func(*generator)) (*Kernel, Truth) {
 // generator draws the parts of a kernel.
 type generator struct {
 	*builder
-	rng   *rand.Rand
-	taken map[sysctl.Key]bool
+	keyDrawer
 }
 
 func (g *generator) leaks() int {
@@ -72,27 +92,6 @@ func (g *generator) leaks() int {
 		return 3
 	}
 	return maxLeaks
-}
-
-// chance is true with this many in a hundred.
-func (g *generator) chance(percent int) bool { return g.rng.IntN(100) < percent }
-
-func pick[T any](g *generator, of ...T) T { return of[g.rng.IntN(len(of))] }
-
-// name draws a key's name. The order of names has nothing to do with roles.
-func (g *generator) name() sysctl.Key {
-	for {
-		dir := pick(g, "core", "ipv4", "ipv4/conf/all", "ipv4/conf/default", "ipv4/conf/eth0.100",
-			"ipv6/conf/lo", "ipv6", "netfilter", "unix")
-		name := sysctl.Key(fmt.Sprintf("net/%s/k%03x", dir, g.rng.IntN(1<<12)))
-		if g.chance(4) && len(dir) > 9 { // a few of those that are written alone
-			name = sysctl.Key("net/" + dir + "/forwarding")
-		}
-		if !g.taken[name] {
-			g.taken[name] = true
-			return name
-		}
-	}
 }
 
 // bystander adds a key, or a few, that leaks nothing.
@@ -115,12 +114,12 @@ func (g *generator) bystander() {
 		if g.chance(25) {
 			m.ignore = true
 		} else {
-			m.refuse = pick(g, refusals...)
+			m.refuse = pick(g.rng, refusals...)
 		}
 		g.add(m)
 	case n < 74:
 		m := g.anyKey()
-		m.child.mode = pick(g, modeNone, modeRead)
+		m.child.mode = pick(g.rng, modeNone, modeRead)
 		g.add(m)
 	case n < 78:
 		g.sharedReadOnly()
@@ -185,39 +184,48 @@ func (g *generator) sideEffects() {
 	}
 }
 
-// restlessKey draws a key that changes without any write.
-func (g *generator) restlessKey() keyModel {
-	m := g.integer()
-	r := &restless{count: g.chance(50), blink: g.chance(8)}
-	switch g.rng.IntN(3) {
-	case 0:
-		r.onHost = true
-	case 1:
-		r.inChildren = true
-	default:
-		r.onHost, r.inChildren = true, true
+// words adds a key that takes one word out of a list that a key beside it publishes.
+func (g *generator) words() int {
+	vocabulary := []string{"reno", "cubic", "bbr", "vegas"}[:2+g.rng.IntN(3)]
+	dir := path.Dir(string(g.name()))
+	suffix := fmt.Sprintf("%03x", g.rng.IntN(1<<12))
+	list := g.model(format{shape: shapeText}, strings.Join(vocabulary, " "))
+	list.host.mode, list.child.mode = modeRead, modeRead
+	m := g.model(format{shape: shapeWord, words: vocabulary}, pick(g.rng, vocabulary...))
+	list.name = sysctl.Key(dir + "/words" + suffix + "/available_policies")
+	m.name = sysctl.Key(dir + "/words" + suffix + "/policy")
+	if g.taken[m.name] {
+		return g.add(g.boolean())
 	}
-	switch g.rng.IntN(4) {
-	case 0: // with every read
-	case 1:
-		r.every = time.Duration(1+g.rng.IntN(20)) * time.Millisecond
-	case 2:
-		r.every = time.Duration(50+g.rng.IntN(450)) * time.Millisecond
-	default:
-		r.every = time.Duration(1+g.rng.IntN(30)) * time.Second
+	g.taken[m.name] = true
+	g.add(list)
+	return g.add(m)
+}
+
+// other draws a value that a key has neither on the host nor in a child.
+func (g *generator) other(key int) string {
+	m := &g.keys[key]
+	used := func(v string) bool { return v == m.host.value || v == m.child.value }
+	switch {
+	case m.format.isBool():
+		for _, v := range []string{"0", "1"} {
+			if !used(v) {
+				return v
+			}
+		}
+		return "2" // both are taken: what no write could give
+	case m.format.shape == shapeInt:
+		for {
+			if v := decimal(integer(m.host.value) + pick[int64](g.rng, 1, 2, 7, 100) + g.rng.Int64N(1000)); !used(v) {
+				return v
+			}
+		}
+	case m.format.shape == shapeVector:
+		fields := strings.Fields(m.host.value)
+		fields[len(fields)-1] = decimal(integer(fields[len(fields)-1]) + 1 + g.rng.Int64N(100))
+		if v := strings.Join(fields, "\t"); !used(v) {
+			return v
+		}
 	}
-	if r.blink && r.every == 0 {
-		r.every = 10 * time.Millisecond // reading does not make a key go
-	}
-	m.restless = r
-	switch g.rng.IntN(4) {
-	case 0:
-		m.host.mode, m.child.mode = modeRead, modeRead
-	case 1:
-		m.child.mode = modeRead
-	case 2:
-		m.inherit = true
-		m.child.value = m.host.value
-	}
-	return m
+	return m.host.value + "x"
 }

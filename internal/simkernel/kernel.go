@@ -15,20 +15,36 @@ import (
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
-// Kernel is a simulated machine. It implements parent.Machine.
-type Kernel struct {
+// model is what is drawn of a kernel. It does not change.
+type model struct {
 	seed      uint64
 	keys      []keyModel
 	index     map[sysctl.Key]int
 	sorted    []int // key numbers in key order
 	globals   []int // keys that are one variable for all
-	restless  []int // keys that change by themselves
 	templated []int // keys that leaks set in the template
 	effects   [][]sameNS
 	rules     []rule
 	byKey     [][]int // rules by the key that triggers them
 	plants    []Plant
-	clock     clock
+	devices   []string // those that children have on request only
+}
+
+func (m *model) side(ns *namespace, key int) *side {
+	if ns.role == roleHost {
+		return &m.keys[key].host
+	}
+	return &m.keys[key].child
+}
+
+func (m *model) readable(ns *namespace, key int) bool {
+	return m.side(ns, key).mode&0o444 != 0 && !(ns.role == roleHost && m.keys[key].hidden)
+}
+
+// Kernel is a simulated machine. It implements netns.Machine.
+type Kernel struct {
+	model
+	clock clock
 
 	mu       sync.Mutex
 	host     *namespace
@@ -43,13 +59,13 @@ type Kernel struct {
 
 var _ netns.Machine = (*Kernel)(nil)
 
-// Host implements parent.Machine.
+// Host implements netns.Machine.
 func (k *Kernel) Host() sysctl.Tree { return view{k, k.host} }
 
-// NFLog implements parent.Machine: no loggers here.
+// NFLog implements netns.Machine: no loggers here.
 func (k *Kernel) NFLog() string { return "" }
 
-// Drain implements parent.Machine.
+// Drain implements netns.Machine.
 func (k *Kernel) Drain(ctx context.Context) error {
 	k.clock.sleep(costDrain)
 	return ctx.Err()
@@ -81,7 +97,7 @@ const build = "simulated"
 
 var errKilled = errors.New("signal: killed")
 
-// Start implements parent.Machine: child.Serve in a goroutine, on a fresh namespace.
+// Start implements netns.Machine: child.Serve in a goroutine, on a fresh namespace.
 func (k *Kernel) Start(ctx context.Context, role netns.Role) (*netns.Process, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -231,7 +231,7 @@ func TestUndo(t *testing.T) {
 		_, truth := Generate(seed)
 		k := truth.again()
 		before := k.Snapshot()
-		w := view{k, k.enter(netns.RoleWriter)}
+		w := view{k, k.furnished(netns.RoleWriter)}
 		originals, err := sysctl.Survey(w, w.Keep())
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ func TestUndo(t *testing.T) {
 			}
 		}
 		k.clock.sleep(replaySettle)
-		undo := view{k, k.enter(netns.RoleWriter)}
+		undo := view{k, k.furnished(netns.RoleWriter)}
 		for _, e := range originals {
 			_ = undo.Write(e.Key, e.State.Value)
 		}
@@ -262,7 +262,7 @@ func TestUndo(t *testing.T) {
 				t.Errorf("seed %d: %s was %q and stays %q: %v", seed, e.Key, e.State.Value, after[e.Key].State.Value, truth.Plants)
 			}
 		}
-		later := k.enter(netns.RoleLater)
+		later := k.furnished(netns.RoleLater)
 		for i := range k.keys {
 			e := Effect{report.ObserverLater, k.keys[i].name}
 			if k.keys[i].restless == nil && k.state(later, i) != k.pristine[i] && !c.oneWayAt(e) && !k.keys[i].inherit {

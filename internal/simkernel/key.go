@@ -11,6 +11,8 @@ import (
 type keyModel struct {
 	name   sysctl.Key
 	format format
+	// device is the one that the key belongs to, if children have that on request only.
+	device string
 
 	// host and child say how the key looks in the two kinds of namespaces.
 	host, child side

@@ -46,7 +46,7 @@ func TestLateOnReplacedSibling(t *testing.T) {
 					actions: []action{{to: toOthers, key: to, value: constant(g.other(to))}},
 				}, from)
 				for range 3 {
-					g.plantSameHost(SameKeyHost, 0)
+					plantSameHost(g, SameKeyHost)
 				}
 			})
 			if r := runOn(t, k, seed, 1); !leaksBy(r, cause, Effect{report.ObserverSibling, victim}) {

@@ -119,8 +119,8 @@ func (k *Kernel) differs(e *event, ns *namespace) bool {
 	return !st.present || k.readable(ns, e.key) && st.value != e.new
 }
 
-func (k *Kernel) logFiring(e *event, plant int, name string, changed []Effect) {
-	k.log.Firings = append(k.log.Firings, Firing{At: k.clock.now(), Plant: plant - 1, Rule: name, Write: e.number, Changed: changed})
+func (l *Log) fired(e *event, plant int, name string, changed []Effect) {
+	l.Firings = append(l.Firings, Firing{At: e.k.clock.now(), Plant: plant - 1, Rule: name, Write: e.number, Changed: changed})
 }
 
 // notice records that an observer can see a leak's effect at this moment.
@@ -131,13 +131,11 @@ func (k *Kernel) notice(ns *namespace, key int) {
 	}
 	// A sibling that started with a leaked value may also see it put right.
 	if ns == k.host || ns.role == netns.RoleSibling && k.state(ns, key) != k.pristine[key] {
-		k.see(from, ns.observer(), key)
+		k.log.see(from, Effect{ns.observer(), k.keys[key].name})
 	}
 }
 
-func (k *Kernel) see(from origin, observer string, key int) {
-	k.log.visible[from.plant-1][Effect{observer, k.keys[key].name}] = true
-}
+func (l *Log) see(from origin, e Effect) { l.visible[from.plant-1][e] = true }
 
 // noticeAll looks at everything that leaks have set in the observers.
 func (k *Kernel) noticeAll() {
@@ -162,15 +160,13 @@ func (k *Kernel) noticeAll() {
 }
 
 // noticeLater looks at what a later namespace starts with.
-func (k *Kernel) noticeLater(ns *namespace) {
-	for i := range ns.cells {
-		from := ns.cells[i].from
-		if k.keys[i].global {
-			from = k.host.cells[i].from
-		}
-		if from.plant != 0 && from.planned && k.state(ns, i) != k.pristine[i] && k.readable(ns, i) {
-			k.see(from, report.ObserverLater, i)
-		}
+func (k *Kernel) noticeLater(ns *namespace, key int) {
+	from := ns.cells[key].from
+	if k.keys[key].global {
+		from = k.host.cells[key].from
+	}
+	if from.plant != 0 && from.planned && k.state(ns, key) != k.pristine[key] && k.readable(ns, key) {
+		k.log.see(from, Effect{report.ObserverLater, k.keys[key].name})
 	}
 }
 

@@ -52,7 +52,7 @@ func TestLongAfter(t *testing.T) {
 							actions: []action{{to: tt.to, key: at, value: value}},
 						}, from)
 						for range 3 {
-							g.plantSameHost(SameKeyHost, 0)
+							plantSameHost(g, SameKeyHost)
 						}
 					})
 					o := parent.Options{Seed: seed, BatchSize: []int{1, 2, 4}[seed%3], Logger: zerolog.Nop()}

@@ -1,8 +1,6 @@
 package simkernel
 
 import (
-	"time"
-
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent/netns"
@@ -19,6 +17,8 @@ type namespace struct {
 	// order in which children start at the same moment.
 	number int
 	cells  []cell
+	// devices is those whose keys are here; the empty name is for all other keys.
+	devices []string
 	// base is what an observer compares with: the state at creation, but for a
 	// later namespace what it would have been had nobody leaked.
 	base []base
@@ -64,13 +64,6 @@ func (k *Kernel) state(ns *namespace, key int) base {
 	return base{k.cell(ns, key).value, true}
 }
 
-func (k *Kernel) side(ns *namespace, key int) *side {
-	if ns == k.host {
-		return &k.keys[key].host
-	}
-	return &k.keys[key].child
-}
-
 // makeHost makes the namespace that the run is started in, and the template of
 // all others.
 func (k *Kernel) makeHost() {
@@ -91,40 +84,49 @@ func (k *Kernel) makeHost() {
 		default:
 			k.pristine[i] = base{m.child.value, true}
 		}
+		k.startDrift(k.host, i)
 	}
-	k.startDrift(k.host)
 }
 
-// enter makes a fresh namespace from the host at this moment.
+// enter makes a fresh namespace from the host at this moment, without the devices
+// that are made on request.
 func (k *Kernel) enter(role netns.Role) *namespace {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.advance()
 	k.started[role]++
-	ns := &namespace{role: role, number: k.started[role], cells: make([]cell, len(k.keys)), passed: make(chan sysctl.Handle, protocol.MaxPass)}
-	copy(ns.cells, k.template)
+	ns := &namespace{
+		role: role, number: k.started[role], cells: make([]cell, len(k.keys)), base: make([]base, len(k.keys)),
+		passed: make(chan sysctl.Handle, protocol.MaxPass),
+	}
+	k.bear(ns, "")
+	k.children = append(k.children, ns)
+	return ns
+}
+
+// bear gives a namespace the keys of a device, or with no name all others, as they
+// are there at first.
+func (k *Kernel) bear(ns *namespace, device string) {
+	ns.devices = append(ns.devices, device)
 	for i := range ns.cells {
-		c := &ns.cells[i]
-		if m := &k.keys[i]; m.inherit {
+		m, c := &k.keys[i], &ns.cells[i]
+		if m.device != device {
+			continue
+		}
+		*c = k.template[i]
+		if m.inherit {
 			k.drifted(k.host, i, false)
 			c.value, c.from = k.host.cells[i].value, k.host.cells[i].from
 		}
-	}
-	if role == netns.RoleLater {
-		ns.base = k.pristine
-		k.noticeLater(ns)
-	} else {
-		ns.base = make([]base, len(ns.cells))
-		for i := range ns.cells {
+		if ns.role == netns.RoleLater {
+			ns.base[i] = k.pristine[i]
+			k.noticeLater(ns, i)
+		} else {
 			ns.base[i] = k.state(ns, i)
 		}
+		c.from = origin{} // seen from inside it was always so
+		k.startDrift(ns, i)
 	}
-	for i := range ns.cells {
-		ns.cells[i].from = origin{} // seen from inside it was always so
-	}
-	k.startDrift(ns)
-	k.children = append(k.children, ns)
-	return ns
 }
 
 // leave ends a namespace.
@@ -141,17 +143,14 @@ func (k *Kernel) leave(ns *namespace) {
 	}
 }
 
-// startDrift begins the life of a namespace's restless keys.
-func (k *Kernel) startDrift(ns *namespace) {
-	var now time.Time
-	for _, i := range k.restless {
-		r := k.keys[i].restless
-		if ns == k.host && !r.onHost || ns != k.host && !r.inChildren {
-			continue
-		}
-		if ns.drift == nil {
-			ns.drift, now = map[int]*drift{}, k.clock.now()
-		}
-		ns.drift[i] = newDrift(r, now, k.seed, ns, i)
+// startDrift begins the life of a key in a namespace, if it is a restless one there.
+func (k *Kernel) startDrift(ns *namespace, key int) {
+	r := k.keys[key].restless
+	if r == nil || ns == k.host && !r.onHost || ns != k.host && !r.inChildren {
+		return
 	}
+	if ns.drift == nil {
+		ns.drift = map[int]*drift{}
+	}
+	ns.drift[key] = newDrift(r, k.clock.now(), k.seed, ns, key)
 }

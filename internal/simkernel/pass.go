@@ -19,7 +19,7 @@ func (v view) Pass(key sysctl.Key) (sysctl.State, error) {
 	return v.Read(key), nil
 }
 
-// receive implements parent.Process.Receive.
+// receive implements netns.Process.Receive.
 func (ns *namespace) receive() (sysctl.Handle, error) {
 	select {
 	case h := <-ns.passed:

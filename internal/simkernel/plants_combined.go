@@ -1,13 +1,13 @@
 package simkernel
 
 // plantConjunctive plants a leak that needs two keys off their defaults.
-func (g *generator) plantConjunctive() {
+func plantConjunctive(g *generator, kind Kind) {
 	a, b := g.add(g.numeric()), g.add(g.numeric())
 	off := func(e *event) bool {
 		return e.ns.cells[a].value != e.ns.base[a].value && e.ns.cells[b].value != e.ns.base[b].value
 	}
-	n := g.plant(Conjunctive, a, b)
-	to := pick(g, toHost, toHost, toOthers, toHost|toOthers)
+	n := g.plant(kind, a, b)
+	to := pick(g.rng, toHost, toHost, toOthers, toHost|toOthers)
 	victim := g.victim(to)
 	set := g.other(victim)
 	original := g.keys[victim].child.value
@@ -29,9 +29,9 @@ func (g *generator) plantConjunctive() {
 }
 
 // plantLatchTwo plants a latch that looks like the doing of one key alone.
-func (g *generator) plantLatchTwo() {
+func plantLatchTwo(g *generator, kind Kind) {
 	a, b := g.add(g.numeric()), g.add(g.numeric())
-	n := g.plant(LatchTwo, a, b)
+	n := g.plant(kind, a, b)
 	g.plants[n-1].oneWay = true
 	g.rule(rule{
 		plant: n, name: "both are off their defaults",
@@ -44,9 +44,9 @@ func (g *generator) plantLatchTwo() {
 
 // plantLatchLate plants a latch of another key that comes when the write is long
 // over, with a value that the key is likely to be given itself.
-func (g *generator) plantLatchLate() {
+func plantLatchLate(g *generator, kind Kind) {
 	cause, victim := g.add(g.numeric()), g.add(g.numeric())
-	n := g.plant(LatchLate, cause)
+	n := g.plant(kind, cause)
 	g.plants[n-1].oneWay = true
 	g.rule(rule{
 		plant: n, name: "latches another key later", when: accepted, delay: g.delay(),
@@ -56,19 +56,19 @@ func (g *generator) plantLatchLate() {
 
 // plantMasked plants a leak that any write to another key undoes; now and then
 // that key undoes two.
-func (g *generator) plantMasked() {
+func plantMasked(g *generator, kind Kind) {
 	mask := g.add(g.anyKey())
 	undo := rule{name: "puts another key back", when: func(*event) bool { return true }}
 	for range 1 + g.rng.IntN(2) {
 		var victim int
 		switch g.rng.IntN(3) {
 		case 0:
-			victim = g.plantGlobal(Masked)
+			victim = g.globalLeak(kind)
 		case 1:
 			cause := g.add(g.cause())
 			victim = g.victim(toHost)
 			g.rule(rule{
-				plant: g.plant(Masked, cause), name: "sets another key", when: accepted,
+				plant: g.plant(kind, cause), name: "sets another key", when: accepted,
 				actions: []action{{to: toHost, key: victim, value: constant(g.other(victim))}},
 			}, cause)
 		default:
@@ -76,7 +76,7 @@ func (g *generator) plantMasked() {
 			var value func(*event) string
 			cause, victim, value = g.follower()
 			g.rule(rule{
-				plant: g.plant(Masked, cause), name: "another key follows", when: accepted,
+				plant: g.plant(kind, cause), name: "another key follows", when: accepted,
 				actions: []action{{to: toHost, key: victim, value: value}},
 			}, cause)
 		}
@@ -87,13 +87,13 @@ func (g *generator) plantMasked() {
 
 // plantShared plants two causes of one effect: two keys that set a third one, to
 // different values or the same, or a variable of everybody that another key sets.
-func (g *generator) plantShared() {
-	to := pick(g, toHost, toHost|toOthers)
+func plantShared(g *generator, kind Kind) {
+	to := pick(g.rng, toHost, toHost|toOthers)
 	if g.chance(35) {
-		victim := g.plantGlobal(SharedEffect)
+		victim := g.globalLeak(kind)
 		cause := g.add(g.cause())
 		g.rule(rule{
-			plant: g.plant(SharedEffect, cause), name: "sets another key", when: accepted,
+			plant: g.plant(kind, cause), name: "sets another key", when: accepted,
 			actions: []action{{to: toHost, key: victim, value: constant(g.other(victim))}},
 		}, cause)
 		return
@@ -104,7 +104,7 @@ func (g *generator) plantShared() {
 		value = constant(set)
 	}
 	g.rule(rule{
-		plant: g.plant(SharedEffect, cause), name: "sets another key", when: accepted,
+		plant: g.plant(kind, cause), name: "sets another key", when: accepted,
 		actions: []action{{to: to, key: victim, value: value}},
 	}, cause)
 	second := set
@@ -113,35 +113,35 @@ func (g *generator) plantShared() {
 	}
 	also := g.add(g.cause())
 	g.rule(rule{
-		plant: g.plant(SharedEffect, also), name: "sets the same key", when: accepted,
+		plant: g.plant(kind, also), name: "sets the same key", when: accepted,
 		actions: []action{{to: to, key: victim, value: constant(second)}},
 	}, also)
 }
 
 // plantChain plants a side effect on a variable of everybody (as ip_forward on
 // forwarding), or a key that is an effect here and a cause there.
-func (g *generator) plantChain() {
+func plantChain(g *generator, kind Kind) {
 	if g.chance(50) {
 		a, b := g.boolean(), g.boolean()
 		a.host.value, a.child.value = b.host.value, b.child.value
 		b.global = true
 		first, second := g.add(a), g.add(b)
-		n := g.plant(Chain, first)
+		n := g.plant(kind, first)
 		g.plants[n-1].viaSide = second
 		g.side(first, sameNS{key: second, value: func(value, _ string) string { return value }, plant: n})
-		g.keys[second].plant = g.plant(Chain, second)
+		g.keys[second].plant = g.plant(kind, second)
 		return
 	}
 	first, second, value := g.follower()
 	g.keys[second].child.mode = modeBoth
 	g.rule(rule{
-		plant: g.plant(Chain, first), name: "another key follows", when: accepted,
+		plant: g.plant(kind, first), name: "another key follows", when: accepted,
 		actions: []action{{to: toHost, key: second, value: value}},
 	}, first)
-	to := pick(g, toHost, toOthers, toHost|toOthers)
+	to := pick(g.rng, toHost, toOthers, toHost|toOthers)
 	third := g.victim(to)
 	g.rule(rule{
-		plant: g.plant(Chain, second), name: "sets another key", when: accepted,
+		plant: g.plant(kind, second), name: "sets another key", when: accepted,
 		actions: []action{{to: to, key: third, value: constant(g.other(third))}},
 	}, second)
 }

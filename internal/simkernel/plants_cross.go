@@ -27,33 +27,31 @@ func (g *generator) victim(to targets) int {
 	return g.add(m)
 }
 
-// plantCross plants the leaks that are one cause and another key.
-func (g *generator) plantCross(kind Kind) {
-	switch kind {
-	case CrossFollow:
-		g.plantFollow(kind, pick(g, toHost, toHost|toOthers, toHost|toOthers|toLater))
-	case CrossConstant:
-		g.plantConstant(kind, toHost|toOthers, false)
-	case CrossHost:
-		g.plantConstant(kind, toHost, false)
-	case SiblingOnly:
-		if g.chance(50) {
-			g.plantFollow(kind, toOthers)
-			return
-		}
-		g.plantConstant(kind, toOthers, false)
-	case LaterFollow:
-		g.plantFollow(kind, toLater)
-	case LaterConstant:
-		g.plantConstant(kind, toLater, true)
-	case LatchCross:
-		g.plantConstant(kind, pick(g, toHost, toHost|toOthers|toLater), true)
+func plantCrossFollow(g *generator, kind Kind) {
+	plantFollow(g, kind, pick(g.rng, toHost, toHost|toOthers, toHost|toOthers|toLater))
+}
+
+func plantCrossConstant(g *generator, kind Kind) { plantConstant(g, kind, toHost|toOthers, false) }
+func plantCrossHost(g *generator, kind Kind)     { plantConstant(g, kind, toHost, false) }
+
+func plantSiblingOnly(g *generator, kind Kind) {
+	if g.chance(50) {
+		plantFollow(g, kind, toOthers)
+		return
 	}
+	plantConstant(g, kind, toOthers, false)
+}
+
+func plantLaterFollow(g *generator, kind Kind)   { plantFollow(g, kind, toLater) }
+func plantLaterConstant(g *generator, kind Kind) { plantConstant(g, kind, toLater, true) }
+
+func plantLatchCross(g *generator, kind Kind) {
+	plantConstant(g, kind, pick(g.rng, toHost, toHost|toOthers|toLater), true)
 }
 
 // plantFollow plants a key that follows another one's value. With the cause's
 // original it is as it was.
-func (g *generator) plantFollow(kind Kind, to targets) {
+func plantFollow(g *generator, kind Kind, to targets) {
 	cause, victim, value := g.follower()
 	g.rule(rule{
 		plant: g.plant(kind, cause), name: "another key follows", when: accepted,
@@ -89,7 +87,7 @@ func (g *generator) follows(cause, victim int) func(*event) string {
 }
 
 // plantConstant plants a key that any accepted write to another one sets.
-func (g *generator) plantConstant(kind Kind, to targets, oneWay bool) {
+func plantConstant(g *generator, kind Kind, to targets, oneWay bool) {
 	m := g.cause()
 	if g.chance(10) {
 		m = g.integer()
@@ -123,7 +121,7 @@ func (g *generator) plantConstant(kind Kind, to targets, oneWay bool) {
 func (g *generator) likely(key int) string {
 	v := &g.keys[key]
 	if v.format.shape == shapeInt {
-		if n, errno := v.format.number(decimal(integer(v.host.value) + pick[int64](g, 1, -1))); errno == 0 && decimal(n) != v.host.value {
+		if n, errno := v.format.number(decimal(integer(v.host.value) + pick[int64](g.rng, 1, -1))); errno == 0 && decimal(n) != v.host.value {
 			return decimal(n)
 		}
 	}
@@ -131,10 +129,10 @@ func (g *generator) likely(key int) string {
 }
 
 // plantExistence plants a key that comes or goes with another one's value.
-func (g *generator) plantExistence(kind Kind) {
+func plantExistence(g *generator, kind Kind) {
 	cause := g.add(g.numeric())
 	m := g.numeric()
-	to := pick(g, toHost, toOthers, toHost|toOthers, toHost|toOthers|toLater)
+	to := pick(g.rng, toHost, toOthers, toHost|toOthers, toHost|toOthers|toLater)
 	if kind == Appear {
 		m.host.absent = to&toHost != 0
 		m.child.absent = to&(toOthers|toLater) != 0
@@ -159,15 +157,15 @@ func (g *generator) plantExistence(kind Kind) {
 }
 
 // plantMulti plants one cause of several effects.
-func (g *generator) plantMulti() {
+func plantMulti(g *generator, kind Kind) {
 	cause, victim, value := g.follower()
 	r := rule{
-		plant: g.plant(MultiEffect, cause), name: "sets several keys", when: accepted,
-		actions: []action{{to: pick(g, toHost, toOthers, toLater, toHost|toLater), key: victim, value: value}},
+		plant: g.plant(kind, cause), name: "sets several keys", when: accepted,
+		actions: []action{{to: pick(g.rng, toHost, toOthers, toLater, toHost|toLater), key: victim, value: value}},
 	}
 	for range 1 + g.rng.IntN(2) {
 		if g.chance(50) {
-			to := pick(g, toHost, toOthers, toHost|toOthers)
+			to := pick(g.rng, toHost, toOthers, toHost|toOthers)
 			key := g.victim(to)
 			r.actions = append(r.actions, action{to: to, key: key, value: constant(g.other(key))})
 			continue
@@ -178,7 +176,7 @@ func (g *generator) plantMulti() {
 		}
 		key := g.add(m)
 		r.actions = append(r.actions, action{
-			to: pick(g, toHost, toOthers, toLater, toHost|toOthers|toLater), key: key, value: g.follows(cause, key),
+			to: pick(g.rng, toHost, toOthers, toLater, toHost|toOthers|toLater), key: key, value: g.follows(cause, key),
 		})
 	}
 	g.rule(r, cause)

@@ -17,98 +17,32 @@ func written(e *event) string { return e.new }
 
 func constant(v string) func(*event) string { return func(*event) string { return v } }
 
-// plantKind plants one leak of a kind, with keys of its own.
-func (g *generator) plantKind(kind Kind) {
-	switch kind {
-	case SameKeyGlobal:
-		g.plantGlobal(kind)
-	case SameKeyHost:
-		g.plantSameHost(kind, 0)
-	case SetOnly:
-		g.plantSetOnly()
-	case LatchTwo:
-		g.plantLatchTwo()
-	case LatchLate:
-		g.plantLatchLate()
-	case Restless:
-		g.plantRestless()
-	case LatchSame:
-		g.plantLatchSame()
-	case DecreaseOnly:
-		g.plantDecrease()
-	case ValueDependent:
-		g.plantValueDependent()
-	case AtExit:
-		g.plantAtExit()
-	case Delayed:
-		g.plantDelayed()
-	case Rejected:
-		g.plantRejected()
-	case Appear, Disappear:
-		g.plantExistence(kind)
-	case Conjunctive:
-		g.plantConjunctive()
-	case Masked:
-		g.plantMasked()
-	case SharedEffect:
-		g.plantShared()
-	case Chain:
-		g.plantChain()
-	case MultiEffect:
-		g.plantMulti()
-	default:
-		g.plantCross(kind)
-	}
-}
-
 // plantGlobal plants one variable for everybody.
-func (g *generator) plantGlobal(kind Kind) int {
+func plantGlobal(g *generator, kind Kind) { g.globalLeak(kind) }
+
+func (g *generator) globalLeak(kind Kind) (key int) {
 	m := even(g.anyKey())
 	m.global = true
-	key := g.add(m)
+	key = g.add(m)
 	g.keys[key].plant = g.plant(kind, key)
 	return key
 }
 
-// numeric draws an integer or a boolean that looks alike on both sides.
-func (g *generator) numeric() keyModel {
-	if g.chance(30) {
-		return g.boolean()
-	}
-	return g.integer()
-}
-
-// cause draws a key that can be written with effect.
-func (g *generator) cause() keyModel {
-	m := g.numeric()
-	switch {
-	case g.chance(10):
-		m = g.vector()
-	case g.chance(10):
-		m.inherit = true
-	case g.chance(10) && m.format.isBool():
-		m.host.value = flip(m.child.value) // a switch on which the two sides disagree
-	case g.chance(10):
-		m = g.apart(m)
-	}
-	return m
-}
-
 // plantSameHost plants a handler that also sets the host's value.
-func (g *generator) plantSameHost(kind Kind, delay time.Duration) {
+func plantSameHost(g *generator, kind Kind) {
 	key := g.add(g.cause())
-	g.setsHost(g.plant(kind, key), key, accepted, written, delay)
+	g.setsHost(g.plant(kind, key), key, accepted, written, 0)
 }
 
 // plantRestless plants a leak that hides in a key of the host that moves by
 // itself. It may be missed, but the key must not be called isolated.
-func (g *generator) plantRestless() {
+func plantRestless(g *generator, kind Kind) {
 	m := g.restlessKey()
 	m.host.mode, m.child.mode, m.inherit = modeBoth, modeBoth, false
 	m.restless.onHost, m.restless.blink = true, false
 	key := g.add(m)
 	g.rule(rule{
-		plant: g.plant(Restless, key), name: "sets the host's", when: accepted,
+		plant: g.plant(kind, key), name: "sets the host's", when: accepted,
 		actions: []action{{to: toHost, key: key, value: written}},
 	}, key)
 }
@@ -138,7 +72,7 @@ func flip(v string) string {
 	return "0"
 }
 
-func (g *generator) plantSetOnly() {
+func plantSetOnly(g *generator, kind Kind) {
 	m := g.numeric()
 	m.host.value, m.child.value = "0", "0"
 	key := g.add(m)
@@ -146,23 +80,23 @@ func (g *generator) plantSetOnly() {
 	if g.chance(50) {
 		value = constant("1")
 	}
-	g.setsHost(g.plant(SetOnly, key), key, func(e *event) bool { return accepted(e) && e.new != "0" }, value, 0)
+	g.setsHost(g.plant(kind, key), key, func(e *event) bool { return accepted(e) && e.new != "0" }, value, 0)
 }
 
 // plantLatchSame plants what can be changed once, by anybody, for everybody; or
 // once on the host by its children.
-func (g *generator) plantLatchSame() {
+func plantLatchSame(g *generator, kind Kind) {
 	m := g.numeric()
 	if g.chance(60) {
 		m.global, m.latch = true, true
 		key := g.add(m)
-		n := g.plant(LatchSame, key)
+		n := g.plant(kind, key)
 		g.keys[key].plant = n
 		g.plants[n-1].oneWay = true
 		return
 	}
 	key := g.add(m)
-	n := g.plant(LatchSame, key)
+	n := g.plant(kind, key)
 	g.plants[n-1].oneWay = true
 	original := m.child.value
 	g.rule(rule{
@@ -173,7 +107,7 @@ func (g *generator) plantLatchSame() {
 
 // plantDecrease plants a leak that only going down shows. Half of these keys
 // cannot go up, so that every run finds it.
-func (g *generator) plantDecrease() {
+func plantDecrease(g *generator, kind Kind) {
 	m := g.numeric()
 	if g.chance(50) {
 		if m.format.isBool() {
@@ -186,21 +120,21 @@ func (g *generator) plantDecrease() {
 		}
 	}
 	key := g.add(m)
-	g.effectOf(g.plant(DecreaseOnly, key), key, func(e *event) bool {
+	g.effectOf(g.plant(kind, key), key, func(e *event) bool {
 		return accepted(e) && integer(e.new) < integer(e.old)
 	})
 }
 
 // plantValueDependent plants a leak of some values: above a threshold, or one.
-func (g *generator) plantValueDependent() {
+func plantValueDependent(g *generator, kind Kind) {
 	if g.chance(15) {
 		key := g.words()
 		m := &g.keys[key]
 		word := g.keys[key].child.value
 		for m.format.shape == shapeWord && word == m.child.value {
-			word = pick(g, m.format.words...)
+			word = pick(g.rng, m.format.words...)
 		}
-		g.effectOf(g.plant(ValueDependent, key), key, func(e *event) bool {
+		g.effectOf(g.plant(kind, key), key, func(e *event) bool {
 			return accepted(e) && e.new == word && e.new != e.old
 		})
 		return
@@ -208,16 +142,16 @@ func (g *generator) plantValueDependent() {
 	key := g.add(g.integer())
 	d := integer(g.keys[key].child.value)
 	var fits func(int64) bool
-	switch t := pick[int64](g, 0, 0, 0, 1, 5, 100); g.rng.IntN(10) { // most runs try the next value only
+	switch t := pick[int64](g.rng, 0, 0, 0, 1, 5, 100); g.rng.IntN(10) { // most runs try the next value only
 	case 0, 1, 2, 3, 4:
 		fits = func(n int64) bool { return n > d+t }
 	case 5:
 		fits = func(n int64) bool { return n >= 2*d+2 }
 	default:
-		exact := pick(g, d+1, d+1, d-1, d-1, d+10, 2*d, 70000)
+		exact := pick(g.rng, d+1, d+1, d-1, d-1, d+10, 2*d, 70000)
 		fits = func(n int64) bool { return n == exact && n != d }
 	}
-	g.effectOf(g.plant(ValueDependent, key), key, func(e *event) bool { return accepted(e) && fits(integer(e.new)) })
+	g.effectOf(g.plant(kind, key), key, func(e *event) bool { return accepted(e) && fits(integer(e.new)) })
 }
 
 // effectOf gives a leak with a condition of its own one of the usual effects.
@@ -226,7 +160,7 @@ func (g *generator) effectOf(plant, key int, when func(*event) bool) {
 		g.setsHost(plant, key, when, written, 0)
 		return
 	}
-	to := pick(g, toHost, toHost|toOthers)
+	to := pick(g.rng, toHost, toHost|toOthers)
 	victim := g.victim(to)
 	g.rule(rule{
 		plant: plant, name: "sets another key", when: when,
@@ -236,10 +170,10 @@ func (g *generator) effectOf(plant, key int, when func(*event) bool) {
 
 // plantRejected plants a leak by a write that is refused: always, or because the
 // default is at the end of the range and the next value is past it.
-func (g *generator) plantRejected() {
+func plantRejected(g *generator, kind Kind) {
 	m := even(g.integer())
 	if g.chance(50) {
-		m.refuse = pick(g, refusals...)
+		m.refuse = pick(g.rng, refusals...)
 	} else {
 		m.format = format{max: integer(m.host.value)}
 		if g.chance(30) {
@@ -249,14 +183,14 @@ func (g *generator) plantRejected() {
 		}
 	}
 	key := g.add(m)
-	g.effectOf2(g.plant(Rejected, key), key, rejected)
+	g.effectOf2(g.plant(kind, key), key, rejected)
 }
 
 // effectOf2 is effectOf for a write that leaves the writer's value alone: the
 // host's key of the same name is set to something else.
 func (g *generator) effectOf2(plant, key int, when func(*event) bool) {
 	if g.chance(60) {
-		to := pick(g, toHost, toHost|toOthers, toOthers)
+		to := pick(g.rng, toHost, toHost|toOthers, toOthers)
 		victim := g.victim(to)
 		g.rule(rule{
 			plant: plant, name: "sets another key", when: when,
@@ -275,36 +209,24 @@ func (g *generator) effectOf2(plant, key int, when func(*event) bool) {
 }
 
 // plantAtExit plants a host's value that is taken from the writer's when that is gone.
-func (g *generator) plantAtExit() {
+func plantAtExit(g *generator, kind Kind) {
 	key := g.add(even(g.numeric()))
 	g.rule(rule{
-		plant: g.plant(AtExit, key), name: "sets the host's at the end", when: func(*event) bool { return true }, exit: true,
+		plant: g.plant(kind, key), name: "sets the host's at the end", when: func(*event) bool { return true }, exit: true,
 		delay: g.shortDelay(), actions: []action{{to: toHost, key: key, value: written}},
 	}, key)
 }
 
-// delay is mostly over by the time a batch has been looked at; sometimes it is nearly as
-// long as a run waits for.
-func (g *generator) delay() time.Duration {
-	if g.chance(20) {
-		return time.Duration(1000+g.rng.IntN(249000)) * time.Microsecond
-	}
-	return g.shortDelay()
-}
-
-func (g *generator) shortDelay() time.Duration {
-	return time.Duration(1000+g.rng.IntN(49000)) * time.Microsecond
-}
-
-func (g *generator) plantDelayed() {
+func plantDelayed(g *generator, kind Kind) {
 	delay := g.delay()
-	if g.chance(40) {
-		g.plantSameHost(Delayed, delay)
+	same := g.chance(40)
+	key := g.add(g.cause())
+	n := g.plant(kind, key)
+	if same {
+		g.setsHost(n, key, accepted, written, delay)
 		return
 	}
-	key := g.add(g.cause())
-	n := g.plant(Delayed, key)
-	to := pick(g, toHost, toHost|toOthers, toOthers)
+	to := pick(g.rng, toHost, toHost|toOthers, toOthers)
 	victim := g.victim(to)
 	g.rule(rule{
 		plant: n, name: "sets another key later", when: accepted, delay: delay,

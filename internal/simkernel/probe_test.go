@@ -32,7 +32,7 @@ func TestProbe(t *testing.T) {
 						planned = append(planned, parent.Assignment{Key: w.key, Value: w.value})
 					}
 					k, _ := GenerateKind(seed, kind)
-					got, err := parent.Probe(context.Background(), k, parent.Options{Logger: zerolog.Nop()}, planned)
+					got, err := parent.Probe(context.Background(), k, parent.Options{Devices: hostDevices(k), Logger: zerolog.Nop()}, planned)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -54,7 +54,7 @@ func TestProbe(t *testing.T) {
 // causeWrites gives each key of the plants' causes a likely value.
 func causeWrites(t *testing.T, truth Truth) []assignment {
 	k := truth.again()
-	tree := view{k, k.enter(netns.RoleWriter)}
+	tree := view{k, k.furnished(netns.RoleWriter)}
 	base, err := sysctl.Survey(tree, tree.Keep())
 	if err != nil {
 		t.Fatal(err)

@@ -21,8 +21,8 @@ type assignment struct {
 // its observers then see.
 func (t Truth) replay(writes []assignment) map[Effect]bool {
 	k := t.again()
-	sibling := k.enter(netns.RoleSibling)
-	writer := view{k, k.enter(netns.RoleWriter)}
+	sibling := k.furnished(netns.RoleSibling)
+	writer := view{k, k.furnished(netns.RoleWriter)}
 	for _, w := range writes {
 		_ = writer.Write(w.key, w.value) // a rejected write may be the cause
 	}
@@ -30,7 +30,7 @@ func (t Truth) replay(writes []assignment) map[Effect]bool {
 	k.advance()
 	k.leave(writer.ns)
 	k.clock.sleep(replaySettle)
-	later := k.enter(netns.RoleLater)
+	later := k.furnished(netns.RoleLater)
 	seen := map[Effect]bool{}
 	for i := range k.keys {
 		if k.keys[i].restless != nil {

@@ -141,14 +141,16 @@ func (k *Kernel) act(p pending) {
 		}
 		if a.to&toOthers != 0 {
 			for _, ns := range p.others {
-				set(ns, ns.observer(), a, &ns.cells[a.key])
+				if slices.Contains(ns.devices, k.keys[a.key].device) {
+					set(ns, ns.observer(), a, &ns.cells[a.key])
+				}
 			}
 		}
 		if a.to&toLater != 0 {
 			set(nil, report.ObserverLater, a, &k.template[a.key])
 		}
 	}
-	k.logFiring(p.e, p.rule.plant, p.rule.name, changed)
+	k.log.fired(p.e, p.rule.plant, p.rule.name, changed)
 }
 
 // set does an action to one cell and tells whether that changed it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -54,6 +55,13 @@ func run(t *testing.T, seed uint64, logger zerolog.Logger) outcome {
 		k, truth := kernelOf(seed)
 		rng := rand.New(rand.NewPCG(seed, 1))
 		opts := parent.Options{Seed: rng.Uint64(), BatchSize: 1 + rng.IntN(16), Logger: logger}
+		switch rng.IntN(5) {
+		case 0:
+			opts.BatchSize = 256
+		case 1:
+			opts.BatchSize = math.MaxInt32 // the whole pass
+		}
+		opts.Devices = hostDevices(k)
 		if seed%8 == 7 { // two of them find the same
 			opts.Writers = []trace.Writer{trace.WriterUserNS, trace.WriterRoot}
 		}
@@ -176,7 +184,7 @@ func TestKernel(t *testing.T) {
 // finding nothing to ask for.
 type stats struct {
 	mu                             sync.Mutex
-	planted, visible               [kinds]int
+	planted, visible               [len(kinds)]int
 	restless                       int // leaks found in keys that move by themselves
 	misnamed                       int // late latches for which their victim is named
 	replays, worst                 int
@@ -236,7 +244,7 @@ func (s *stats) add(seed uint64, o outcome) {
 }
 
 func (s *stats) print(t *testing.T, n uint64) {
-	for k := range kinds {
+	for _, k := range Kinds() {
 		if s.planted[k] == 0 {
 			continue
 		}
@@ -250,6 +258,9 @@ func (s *stats) print(t *testing.T, n uint64) {
 	}
 	if n >= fewKernels && s.misnamed > 1+s.visible[LatchLate]/100 {
 		t.Errorf("for %d of %d late latches their victim is named", s.misnamed, s.visible[LatchLate])
+	}
+	if n >= fewKernels && s.unproven*1000 > s.bystanders {
+		t.Errorf("%d of %d ordinary keys were never written with effect", s.unproven, s.bystanders)
 	}
 	t.Logf("for %d of %d late latches the victim is named as the cause, beside the candidates", s.misnamed, s.visible[LatchLate])
 	t.Logf("%d kernels: %d leaks reported, %d unconfirmed effects; %d of %d ordinary keys isolated, %d never written with effect",

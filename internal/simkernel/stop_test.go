@@ -40,7 +40,8 @@ func TestStoppedRuns(t *testing.T) {
 			}}
 			before := k.Snapshot()
 			r, err := parent.Run(ctx, m, parent.Options{
-				Seed: seed, BatchSize: 1 + rng.IntN(8), Logger: zerolog.Nop(), Thorough: seed%8 == 0, Descriptors: seed%4 == 1,
+				Devices: hostDevices(k),
+				Seed:    seed, BatchSize: 1 + rng.IntN(8), Logger: zerolog.Nop(), Thorough: seed%8 == 0, Descriptors: seed%4 == 1,
 			})
 			synctest.Wait()
 			if err == nil {
@@ -91,7 +92,8 @@ func TestBudgetEnds(t *testing.T) {
 			k, truth := Generate(seed)
 			before := k.Snapshot()
 			r, err := parent.Run(context.Background(), k, parent.Options{
-				Seed: seed, BatchSize: 1 + int(seed%16), MaxReplays: 1 + int(seed%40), Logger: zerolog.Nop(),
+				Devices: hostDevices(k),
+				Seed:    seed, BatchSize: 1 + int(seed%16), MaxReplays: 1 + int(seed%40), Logger: zerolog.Nop(),
 			})
 			synctest.Wait()
 			if err != nil {

@@ -101,10 +101,6 @@ type reader struct{ v view }
 func (r reader) Read(key sysctl.Key) sysctl.State { return r.v.Read(key) }
 func (r reader) Close() error                     { return nil }
 
-func (k *Kernel) readable(ns *namespace, key int) bool {
-	return k.side(ns, key).mode&0o444 != 0 && !(ns == k.host && k.keys[key].hidden)
-}
-
 func pathError(op string, key sysctl.Key, errno syscall.Errno) error {
 	return &fs.PathError{Op: op, Path: key.Path(), Err: errno}
 }

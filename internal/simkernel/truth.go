@@ -40,35 +40,10 @@ const (
 	LatchLate                  // another key, once for ever, some milliseconds later
 	Restless                   // same key, and the host's moves by itself as well
 	AtExit                     // when the writer's namespace ends
-	kinds
-	OnRead // by reading; not drawn, because every look of a run brings it about
+	DeviceSame                 // same key, for some of several devices
+	DeviceCross                // the key of the same name of another device
+	OnRead                     // by reading; not drawn, because every look of a run brings it about
 )
-
-var kindNames = [kinds]string{
-	"same-key-global", "same-key-host", "set-only", "cross-follow", "cross-constant", "cross-host",
-	"sibling-only", "later-follow", "later-constant", "latch-same", "latch-cross", "value-dependent",
-	"decrease-only", "conjunctive", "masked", "shared-effect", "delayed", "rejected", "appear",
-	"disappear", "chain", "multi-effect", "latch-two", "latch-late", "restless", "at-exit",
-}
-
-func (k Kind) String() string {
-	switch {
-	case k == OnRead:
-		return "on-read"
-	case k < 0 || k >= kinds:
-		return fmt.Sprintf("kind %d", int(k))
-	}
-	return kindNames[k]
-}
-
-// Kinds is all kinds, in order.
-func Kinds() []Kind {
-	all := make([]Kind, kinds)
-	for i := range all {
-		all[i] = Kind(i)
-	}
-	return all
-}
 
 // Effect is where a leak shows.
 type Effect struct {

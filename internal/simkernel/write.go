@@ -58,7 +58,7 @@ func (k *Kernel) write(ns *namespace, key int, in string) syscall.Errno {
 	}
 	if child {
 		if m.global && e.new != e.old {
-			k.logFiring(e, m.plant, "everybody's variable", []Effect{{report.ObserverHost, m.name}})
+			k.log.fired(e, m.plant, "everybody's variable", []Effect{{report.ObserverHost, m.name}})
 		}
 		for _, r := range k.byKey[key] {
 			switch rule := &k.rules[r]; {
@@ -92,7 +92,7 @@ func (k *Kernel) sideEffects(e *event) {
 		c.value, c.from = now, origin{}
 		if e.ns != k.host && k.keys[s.key].global {
 			c.from = origin{s.plant, e.planned}
-			k.logFiring(e, s.plant, "side effect on everybody's variable", []Effect{{report.ObserverHost, k.keys[s.key].name}})
+			k.log.fired(e, s.plant, "side effect on everybody's variable", []Effect{{report.ObserverHost, k.keys[s.key].name}})
 		}
 	}
 }
