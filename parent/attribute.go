@@ -81,18 +81,38 @@ func (p *passState) explainSightings(ctx context.Context) error {
 			continue
 		}
 		p.progress(0, 0, "attributing "+report.Plural(len(s.effects), "effect"))
-		explained, err := p.explain(ctx, s.batch, how{devices: onDevices(s.batch)})
+		devices := onDevices(s.batch) || slices.ContainsFunc(s.effects, func(e trace.Effect) bool { return onDevice(e.Key) })
+		explained, err := p.explain(ctx, p.beside(s), how{devices: devices})
 		if err != nil {
 			return err
 		}
 		for _, e := range s.effects {
-			if !explained[e.Place] && !p.cameWithModule(e) {
+			if !explained[e.Place] && !p.leaks.ConfirmedBy(p.writer, e.Place) && !p.cameWithModule(e) {
 				p.addLateAt(stray{Effect: e, writes: [][]trace.Write{s.batch}}, s.history)
 			}
 		}
 	}
 	p.strayedIn()
 	return p.renewSibling(ctx)
+}
+
+// beside is the suspects of a sighting. Where leaks that are known explain all of it, these are
+// the writes beside their causes, which may be hidden behind them.
+func (p *passState) beside(s sighting) []trace.Write {
+	causes := map[sysctl.Key]bool{}
+	for _, e := range s.effects {
+		known := false
+		for _, l := range p.leaks {
+			if l.Status == finding.Confirmed && slices.Contains(l.Writers, p.writer) && trace.HasPlace(l.Effects, e.Place) &&
+				len(trace.KeysOf(l.Cause)) == 1 && len(trace.Of(s.batch, trace.KeysOf(l.Cause))) > 0 {
+				causes[l.Cause[0].Key], known = true, true
+			}
+		}
+		if !known {
+			return s.batch
+		}
+	}
+	return trace.Without(s.batch, causes)
 }
 
 // flush waits for effects that are still to come, and resets them, so that
@@ -251,17 +271,6 @@ func (r *run) find(ctx context.Context, e trace.Effect, ws []trace.Write, h how)
 		return nil, err
 	}
 	set, err := r.minimal(ctx, e.Place, ws, h)
-	if err == nil && len(set) > 1 && h.settle == 0 && !r.noise.loud {
-		// Several writes may be nothing but the time that the effect of one takes.
-		late := how{settle: r.o.Settle, later: h.later, exit: h.exit, devices: h.devices}
-		if err = r.flush(ctx, set); err != nil {
-			return nil, err
-		}
-		var fewer []trace.Write
-		if fewer, err = r.minimal(ctx, e.Place, set, late); len(fewer) > 0 && len(fewer) < len(set) {
-			set, h = fewer, late
-		}
-	}
 	if err != nil || set == nil {
 		return nil, err
 	}
@@ -317,6 +326,10 @@ func (r *run) corroborated(ctx context.Context, p trace.Place, ws []trace.Write,
 	return h, true, nil
 }
 
+// mostAtOnce is how many replays a search without a wait may take: one write of a thousand
+// takes some twenty.
+const mostAtOnce = 200
+
 // minimal narrows writes that show an effect down: first to the write of the
 // same key, else by halves.
 func (r *run) minimal(ctx context.Context, p trace.Place, ws []trace.Write, h how) ([]trace.Write, error) {
@@ -329,9 +342,17 @@ func (r *run) minimal(ctx context.Context, p trace.Place, ws []trace.Write, h ho
 			ws = same
 		}
 	}
-	set, _, err := bisect.Minimal(ws, r.o.MaxReplays-r.replays, func(part []trace.Write) (bool, error) {
+	budget := r.o.MaxReplays - r.replays
+	few := h.settle == 0 && budget > mostAtOnce
+	if few {
+		budget = mostAtOnce
+	}
+	set, _, err := bisect.Minimal(ws, budget, func(part []trace.Write) (bool, error) {
 		return r.shows(ctx, p, part, h)
 	})
+	if errors.Is(err, bisect.ErrBudget) && few {
+		return nil, nil // it comes and goes: perhaps late, from the replay before
+	}
 	if errors.Is(err, bisect.ErrBudget) {
 		return nil, errBudget
 	}
