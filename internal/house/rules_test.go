@@ -96,7 +96,7 @@ var rules = []rule{
 		map[string]string{"parent/host/x.go": "// Package host is a host.\npackage host\nfunc f() { h.Write(k, v) }", "parent/a/a.go": "// Package a is an a.\npackage a\nfunc f() { h.Write(v); h().Write(k, v) }"}},
 	{"only parent/netns starts processes, and a child its own", atMost(0, "starts of a process", only("parent/netns/", "child/").except(usesOf(reexec, "Command"))),
 		map[string]string{"parent/a/a.go": "// Package a is an a.\n" + uses("a", reexec, "reexec.Command")}},
-	{"only parent/client sends requests", atMost(0, "uses of a request", only("parent/client/", "child/", "internal/bench/").except(usesOf(module+"/protocol", "Request"))),
+	{"only parent/client sends requests", atMost(0, "uses of a request", only("parent/client/", "child/").except(usesOf(module+"/protocol", "Request"))),
 		map[string]string{"parent/a/a.go": "// Package a is an a.\n" + uses("a", module+"/protocol", "protocol.Request")}},
 	{"nothing made for tests is shipped", notShipped("testing", module+"/internal/simkernel", module+"/internal/testenv", module+"/internal/house", module+"/internal/kmod/kmodtest"),
 		map[string]string{"parent/x.go": uses("parent", module+"/internal/a", "a.X"), "internal/a/a.go": uses("a", "testing", "testing.TB")}},
