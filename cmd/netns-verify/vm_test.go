@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/guest"
-	"github.com/netns-verify/netns-verify/internal/kernel"
 	"github.com/netns-verify/netns-verify/internal/perturb"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
@@ -77,31 +76,17 @@ func inGuest(t *testing.T, path string) {
 	t.Cleanup(func() { guestExecutable = old })
 }
 
-// unpacked is kernels that were read: that takes a while.
-var unpacked = map[string]*kernel.Kernel{}
-
-// images is kernels of `make kernels` without their modules: they boot fastest.
-func images(t *testing.T, names ...string) (paths []string) {
-	t.Helper()
-	for i, packages := range testenv.NeedVM(t, names...) {
-		name := names[i]
-		if unpacked[name] == nil { // these tests run one after another
-			all, err := kernel.FromPackages(t.Context(), packages...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			unpacked[name] = all[0]
-		}
-		path, err := unpacked[name].WriteImage(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		paths = append(paths, path)
-	}
-	return paths
+// bare is a kernel without its modules: it boots fastest.
+func bare(t *testing.T) (image string) {
+	image, _ = testenv.NeedFiles(t, "6.1-cloud")
+	return image
 }
 
-func bare(t *testing.T) string { return images(t, "6.1-cloud")[0] }
+// whole is the flags for a kernel with its modules.
+func whole(t *testing.T) []string {
+	image, modules := testenv.NeedFiles(t, "6.1-cloud")
+	return []string{"--kernel", image, "--modules", modules}
+}
 
 // nothingLeft wants no QEMU of ours, and no file where temporary ones go, at the
 // end of the test.
@@ -141,13 +126,10 @@ func machines(t *testing.T, parent int) (pids []int) {
 }
 
 func TestVM(t *testing.T) {
-	packages := testenv.NeedVM(t, "6.1-cloud")[0]
+	kernel := whole(t)
 	inGuest(t, realGuest(t))
 	nothingLeft(t)
-	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.netfilter", "--reboots", "0"}
-	for _, p := range packages {
-		args = append(args, "--deb", p)
-	}
+	args := append([]string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.netfilter", "--reboots", "0"}, kernel...)
 	status, stdout, stderr := cli(t, args...)
 	r := decode(t, stdout)
 	if status != report.ExitLeak || r.Run.ExitStatus != status || r.Run.Phase != "report" || !slices.Equal(r.Run.Arguments, args) {
@@ -263,13 +245,10 @@ func TestVMSecrets(t *testing.T) {
 
 // What the kernel asks for is loaded, and accounted for.
 func TestVMModuleRequest(t *testing.T) {
-	packages := testenv.NeedVM(t, "6.1-cloud")[0]
+	kernel := whole(t)
 	inGuest(t, faultyGuest(t))
 	nothingLeft(t)
-	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.core.somaxconn", "--append", "fault=module"}
-	for _, p := range packages {
-		args = append(args, "--deb", p)
-	}
+	args := append([]string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.core.somaxconn", "--append", "fault=module"}, kernel...)
 	status, stdout, stderr := cli(t, args...)
 	r := decode(t, stdout)
 	want := report.Module{Name: "af_alg", LoadedBy: report.LoadedByKernel, AfterWrite: "net/core/somaxconn"}
@@ -327,14 +306,11 @@ func TestVMEnded(t *testing.T) {
 
 // What is known of a leak is not lost when its proof is interrupted.
 func TestVMProofInterrupted(t *testing.T) {
-	packages := testenv.NeedVM(t, "6.1-cloud")[0]
+	kernel := whole(t)
 	inGuest(t, realGuest(t))
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	args := []string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.netfilter.nf_hooks_lwtunnel"}
-	for _, p := range packages {
-		args = append(args, "--deb", p)
-	}
+	args := append([]string{"vm", "--accel", "tcg", "--thorough=false", "--write-host=false", "--devices", "none", "--writers", "root", "--json", "--include", "net.netfilter.nf_hooks_lwtunnel"}, kernel...)
 	run := startTool(t, toolEntry, `"message":"guest is done"`, args...)
 	run.await(t, `"message":"guest is up"`)
 	qemu := machines(t, run.cmd.Process.Pid)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -90,6 +89,9 @@ func needMachine(q *vm.QEMU, kernels string) (packages []string, err error) {
 	if err := q.Check(); err != nil {
 		return nil, err
 	}
+	if kernels == "" {
+		return nil, errors.New("-kernels is empty")
+	}
 	packages, err = filepath.Glob(filepath.Join(kernels, "*.deb"))
 	if err == nil && len(packages) == 0 {
 		err = fmt.Errorf("no packages in %s: `make kernels` brings them", kernels)
@@ -136,33 +138,30 @@ func (t *vmTimes) measure(ctx context.Context, o options, g vm.Guest, kernel ...
 		"vm", "--accel", string(vm.TCG), "--memory", strconv.Itoa(g.MemoryMB) + "M", "--cpus", strconv.Itoa(g.CPUs),
 		"--include", "net.core", "--reboots", "0", "--thorough=false", "--write-host=false", "--json", "--log-format", "json", "--log-level", "info",
 	}, kernel...)
-	whole, _, log, err := timed(ctx, o.binary, args...)
+	p, err := timed(ctx, o.binary, args...)
 	if err != nil {
 		return err
 	}
-	guest, err := guestTime(log)
+	guest, err := guestTime(p.log)
 	if err != nil {
 		return err
 	}
-	t.whole.add(whole)
+	t.whole.add(p.took)
 	t.guest.add(guest)
-	t.rest.add(whole - guest)
+	t.rest.add(p.took - guest)
 	return nil
 }
 
 // guestTime is the time from a guest's first word to its last, by the log of `vm`
 // (docs/logging.md).
 func guestTime(log []byte) (time.Duration, error) {
+	all, err := events(log)
+	if err != nil {
+		return 0, err
+	}
 	at := map[string]time.Time{}
-	for line := range bytes.Lines(log) {
-		var event struct {
-			Message string
-			Time    time.Time
-		}
-		if err := json.Unmarshal(line, &event); err != nil {
-			return 0, fmt.Errorf("read the log: %w", err)
-		}
-		at[event.Message] = event.Time
+	for _, e := range all {
+		at[e.Message] = e.Time
 	}
 	up, done := at["guest is up"], at["guest is done"]
 	if up.IsZero() || done.Before(up) {

@@ -13,64 +13,53 @@ import (
 	"time"
 
 	"github.com/netns-verify/netns-verify/internal/lock"
-	"github.com/netns-verify/netns-verify/internal/report"
 )
 
-// wholeTimes is whole processes, ours and the script in turn.
-type wholeTimes struct {
-	ours, python sample
-	report       report.Report // of the last run of ours
-}
-
-// wholeRuns runs both programs in turn, once more than asked for: the first of
-// each warms the caches up.
-func wholeRuns(ctx context.Context, o options, s *script) (wholeTimes, error) {
-	var t wholeTimes
-	for i := range o.n + 1 {
-		d, out, _, err := timed(ctx, o.binary, "run", "--json", "--log-level", "error")
-		if err != nil {
-			return t, err
-		}
-		if i > 0 {
-			t.ours.add(d)
-		}
-		t.report = report.Report{}
-		if err := json.Unmarshal(out, &t.report); err != nil {
-			return t, fmt.Errorf("read the report of %s: %w", o.binary, err)
-		}
-		if s == nil {
-			continue
-		}
-		if d, err = s.run(ctx); err != nil {
-			return t, err
-		}
-		if i > 0 {
-			t.python.add(d)
-		}
-	}
-	return t, nil
+// process is one that has ended.
+type process struct {
+	began    time.Time
+	took     time.Duration
+	out, log []byte
 }
 
 // timed runs a program from its start to its end. Exit status 1 is an answer
-// of both: something leaked.
-func timed(ctx context.Context, program string, args ...string) (took time.Duration, out, log []byte, err error) {
+// of all that are run here: something leaked.
+func timed(ctx context.Context, program string, args ...string) (process, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	start := time.Now()
-	err = cmd.Run()
-	took = time.Since(start)
+	p := process{began: time.Now()}
+	err := cmd.Run()
+	p.took = time.Since(p.began)
 	if cerr := context.Cause(ctx); cerr != nil {
-		return 0, nil, nil, cerr
+		return p, cerr
 	}
+	p.out, p.log = stdout.Bytes(), stderr.Bytes()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 && stdout.Len() > 0 {
 		err = nil
 	}
 	if err != nil {
-		return 0, nil, nil, fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+		return p, fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, bytes.TrimSpace(p.log))
 	}
-	return took, stdout.Bytes(), stderr.Bytes(), nil
+	return p, nil
+}
+
+// event is a line of a log, as far as it matters here (docs/logging.md).
+type event struct {
+	Message, Phase string
+	Time           time.Time
+}
+
+func events(log []byte) (all []event, err error) {
+	for line := range bytes.Lines(log) {
+		var e event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
+		all = append(all, e)
+	}
+	return all, nil
 }
 
 // script is the Python program.
@@ -92,12 +81,11 @@ func findScript(dir string) (*script, error) {
 
 // run runs the script once. It knows nothing of the machine's lock, so that is
 // held for it.
-func (s *script) run(ctx context.Context) (time.Duration, error) {
+func (s *script) run(ctx context.Context) (process, error) {
 	unlock, err := lock.Take()
 	if err != nil {
-		return 0, err
+		return process{}, err
 	}
 	defer unlock()
-	d, _, _, err := timed(ctx, s.python, s.file)
-	return d, err
+	return timed(ctx, s.python, s.file)
 }

@@ -27,7 +27,7 @@ func (s sample) quantile(q float64) float64 {
 
 func (s sample) median() float64 { return s.quantile(0.5) }
 
-// ratios divides measurements that were made in turn, pair by pair.
+// ratios divides measurements that were made side by side, pair by pair.
 func ratios(a, b sample) sample {
 	var r sample
 	for i := range min(len(a), len(b)) {

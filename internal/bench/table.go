@@ -11,35 +11,47 @@ import (
 )
 
 // show prints what was measured.
-func show(out io.Writer, o options, whole wholeTimes, parts partTimes, machines machineTimes) error {
-	r := whole.report
+func show(out io.Writer, o options, runs runTimes, host hostTimes, machines machineTimes) error {
+	r := runs.report
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) } // Flush reports what fails
 	row := func(what string, s sample, keys int) {
 		line(append([]string{what}, figures(s, keys)...)...)
 	}
+	ratio := func(what string, a, b sample) {
+		pairs := ratios(a, b)
+		line(what, fmt.Sprintf("%.2f", pairs.median()), fmt.Sprintf("%.2f - %.2f", pairs.quantile(0.25), pairs.quantile(0.75)))
+	}
 	_, _ = fmt.Fprintf(w, "netns-verify %s, Linux %s, %d CPUs, load %s; medians of %d, between them half of all\n\n",
 		r.Tool.Version, r.Host.KernelRelease, runtime.NumCPU(), load(), o.n)
 
-	line("", "ms", "quartiles", "keys", "µs/key")
-	row("survey of the host", parts.survey, parts.hostKeys)
-	row("one sweep of it (kept descriptors)", parts.sweep, parts.hostKeys)
-	row("a writer's start, until its hello", parts.start, 0)
-	row("one batch of writes in it", parts.batch, parts.batchKeys)
-	row("a whole run (process, --json)", whole.ours, len(r.Keys))
-	if len(whole.python) > 0 {
-		row("the Python script (process)", whole.python, 0)
-		pairs := ratios(whole.ours, whole.python)
-		line("ratio ours/Python", fmt.Sprintf("%.2f", whole.ours.median()/whole.python.median()),
-			fmt.Sprintf("%.2f - %.2f", pairs.quantile(0.25), pairs.quantile(0.75)))
+	line("whole processes", "ms", "quartiles")
+	for i, args := range asked {
+		what := strings.Join(args, " ")
+		row(what, runs.ours[i], 0)
+		if o.base != "" {
+			row("  of "+o.base, runs.base[i], 0)
+			ratio("  ratio to that", runs.ours[i], runs.base[i])
+		}
+		if i > 0 {
+			ratio("  ratio to "+strings.Join(asked[0], " "), runs.ours[i], runs.ours[0])
+		}
+	}
+	if o.python != "" {
+		row("the Python script", runs.python, 0)
+		for i, args := range asked {
+			ratio("  ratio of "+strings.Join(args, " ")+" to it", runs.ours[i], runs.python)
+		}
 	}
 
-	line("\nwhere a run's time goes", "ms", "quartiles", "%")
-	for _, step := range steps {
-		s := parts.steps[step]
-		line(step, figures(s, 0)[0], figures(s, 0)[1], fmt.Sprintf("%.0f", 100*s.median()/parts.run.median()))
+	line("\nwhere the time of "+strings.Join(asked[0], " ")+" goes", "ms", "quartiles", "%")
+	for _, p := range runs.phases {
+		line(p.name, figures(p.took, 0)[0], figures(p.took, 0)[1], fmt.Sprintf("%.0f", 100*p.took.median()/runs.ours[0].median()))
 	}
-	row("all (within bench, 2 passes)", parts.run, 0)
+
+	line("\nlooking at the host", "ms", "quartiles", "keys", "µs/key")
+	row("survey", host.survey, host.keys)
+	row("one sweep (kept descriptors)", host.sweep, host.keys)
 	if machines.none != nil {
 		line("\n" + machines.none.Error())
 	} else {
@@ -51,12 +63,10 @@ func show(out io.Writer, o options, whole wholeTimes, parts partTimes, machines 
 		}{{"--kernel --modules", machines.files}, {"--deb", machines.packages}} {
 			row("vm "+vm.given+" (process, net.core)", vm.whole, 0)
 			row("  of that, the guest's first word to its last", vm.guest, 0)
-			pairs := ratios(vm.rest, machines.bare)
-			line("  ratio the rest/only boots", fmt.Sprintf("%.2f", pairs.median()),
-				fmt.Sprintf("%.2f - %.2f", pairs.quantile(0.25), pairs.quantile(0.75)))
+			ratio("  ratio the rest/only boots", vm.rest, machines.bare)
 		}
 	}
-	if len(whole.python) == 0 {
+	if o.python == "" {
 		line("\nNot beside the Python script: for that, clone JonathonReinhart/linux-netns-sysctl-verify from")
 		line("GitHub to a directory outside this one, and say make bench ARGS='-python DIR', or set")
 		line(pythonVariable + "=DIR.")

@@ -21,30 +21,34 @@ func (h *house) exists(pkgs ...string) (complaints []string) {
 	return complaints
 }
 
-// apart: neither package needs the other, not even through a third.
+// apart: no package of either directory needs one of the other's, not even through a third.
 func apart(a, b string) func(*house) []string {
 	return func(h *house) []string {
 		complaints := h.exists(a, b)
 		for _, pair := range [][2]string{{a, b}, {b, a}} {
-			if way, ok := h.reach(pair[0])[module+"/"+pair[1]]; ok {
-				complaints = append(complaints, way)
+			for _, pkg := range h.below(pair[0]) {
+				for p, way := range h.reach(pkg) {
+					if within(module+"/"+pair[1], p) {
+						complaints = append(complaints, way)
+					}
+				}
 			}
 		}
 		return complaints
 	}
 }
 
-// imports: one package imports the other directly.
-func imports(a, b string) func(*house) []string {
+// imports: some package of a directory imports the other one directly.
+func imports(dir, pkg string) func(*house) []string {
 	return func(h *house) []string {
-		for _, f := range h.in(a) {
+		for _, f := range h.files {
 			for _, p := range f.imports {
-				if p == module+"/"+b {
+				if within(dir, f.pkg()) && p == module+"/"+pkg {
 					return nil
 				}
 			}
 		}
-		return []string{fmt.Sprintf("%s does not import %s", a, b)}
+		return []string{fmt.Sprintf("%s does not import %s", dir, pkg)}
 	}
 }
 
@@ -63,6 +67,48 @@ func noCommonTypes(a, b string) func(*house) []string {
 		for _, n := range ours(h, a) {
 			if slices.Contains(others, n) {
 				complaints = append(complaints, fmt.Sprintf("%s and %s both have %s in their types", a, b, n))
+			}
+		}
+		return complaints
+	}
+}
+
+// floors: the packages below a directory import each other in one direction only, on so many
+// floors at most, and none of them imports the directory's own, which is on top.
+func floors(dir string, most int) func(*house) []string {
+	return func(h *house) (complaints []string) {
+		complaints = h.exists(dir)
+		floor := map[string]int{} // 1 is the lowest; 0: being looked at
+		var of func(pkg string) int
+		of = func(pkg string) int {
+			if n, known := floor[pkg]; known {
+				return n
+			}
+			floor[pkg] = 0
+			n := 1
+			for _, f := range h.in(pkg) {
+				for _, p := range f.imports {
+					room := strings.TrimPrefix(p, module+"/")
+					switch {
+					case room == dir:
+						complaints = append(complaints, fmt.Sprintf("%s imports %s, which is above it", f.name, dir))
+					case !within(dir, room):
+					case of(room) == 0:
+						complaints = append(complaints, fmt.Sprintf("%s imports %s, which needs it", f.name, room))
+					default:
+						n = max(n, of(room)+1)
+					}
+				}
+			}
+			floor[pkg] = n
+			if n == most+1 {
+				complaints = append(complaints, fmt.Sprintf("%s is on floor %d, at most %d are allowed", pkg, n, most))
+			}
+			return n
+		}
+		for _, pkg := range h.below(dir) {
+			if pkg != dir {
+				of(pkg)
 			}
 		}
 		return complaints

@@ -14,11 +14,13 @@ import (
 
 const module = "github.com/netns-verify/netns-verify"
 
-// house is the module's own files, tests left out, whatever their build tags.
+// house is the module's own files, whatever their build tags.
 type house struct {
-	files []*file
+	files, tests []*file
 	// entries is the names at the top level.
 	entries []string
+	// debts is what is beyond a limit for now, by what is counted.
+	debts map[string]figures
 }
 
 type file struct {
@@ -42,7 +44,7 @@ func load(root fs.FS) (*house, error) {
 			return err
 		case d.IsDir() && at != "." && (strings.ContainsAny(d.Name()[:1], "._") || d.Name() == "testdata"):
 			return fs.SkipDir
-		case d.IsDir() || path.Ext(at) != ".go" || strings.HasSuffix(at, "_test.go"):
+		case d.IsDir() || path.Ext(at) != ".go":
 			return nil
 		}
 		src, err := fs.ReadFile(root, at)
@@ -53,7 +55,12 @@ func load(root fs.FS) (*house, error) {
 		if err != nil {
 			return err
 		}
-		h.files = append(h.files, &file{at, bytes.Count(src, []byte("\n")), tree, importsOf(tree)})
+		f := &file{at, bytes.Count(src, []byte("\n")), tree, importsOf(tree)}
+		if strings.HasSuffix(at, "_test.go") {
+			h.tests = append(h.tests, f)
+		} else {
+			h.files = append(h.files, f)
+		}
 		return nil
 	})
 	if err != nil {
@@ -82,6 +89,19 @@ func importsOf(tree *ast.File) map[string]string {
 func (h *house) in(pkg string) []*file {
 	return slices.DeleteFunc(slices.Clone(h.files), func(f *file) bool { return f.pkg() != pkg })
 }
+
+// below is the packages whose path begins with a directory, itself included.
+func (h *house) below(dir string) (pkgs []string) {
+	for _, f := range h.files {
+		if within(dir, f.pkg()) && !slices.Contains(pkgs, f.pkg()) {
+			pkgs = append(pkgs, f.pkg())
+		}
+	}
+	return pkgs
+}
+
+// within tells whether a package is a directory's, or below it.
+func within(dir, pkg string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }
 
 // reach is every import path that a package needs, directly or through ours,
 // with a way that leads there.

@@ -1,6 +1,7 @@
 package house
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -21,7 +22,13 @@ type rule struct {
 const (
 	cobra    = "github.com/spf13/cobra"
 	zerolog  = "github.com/rs/zerolog"
-	maxLines = 400
+	reexec   = "github.com/moby/sys/reexec"
+	maxLines = 400 // of a file
+
+	maxPackage = 1200 // lines, tests left out
+	maxMethods = 30
+	maxFields  = 25
+	maxFloors  = 5
 )
 
 var rules = []rule{
@@ -73,6 +80,24 @@ var rules = []rule{
 		map[string]string{"child/x.go": "// Package child is another child.\npackage child"}},
 	{"files hold one concept: at most 400 lines", shortFiles,
 		map[string]string{"child/x.go": "package child\n" + strings.Repeat("\n", maxLines)}},
+	{"packages are small", atMost(maxPackage, "lines", lines),
+		map[string]string{"child/a.go": "package child\n" + strings.Repeat("\n", maxPackage/2), "child/b.go": "package child\n" + strings.Repeat("\n", maxPackage/2)}},
+	{"no type does everything", atMost(maxMethods, "methods", methods),
+		map[string]string{"child/x_test.go": "package child\ntype T[P any] int\n" + numbered(maxMethods+1, "func (t *T[P]) m%d() {}\n")}},
+	{"no type knows everything", atMost(maxFields, "fields", fields),
+		map[string]string{"child/x_test.go": "package child\nfunc f() {\ntype T struct {\nint; a, b int\n" + numbered(maxFields-2, "f%d int\n") + "}\n}"}},
+	{"the rooms below parent stand on at most 5 floors", floors("parent", maxFloors),
+		map[string]string{"parent/a/a.go": roomOn("a", "b"), "parent/b/b.go": roomOn("b", "c"), "parent/c/c.go": roomOn("c", "d"), "parent/d/d.go": roomOn("d", "e"), "parent/e/e.go": roomOn("e", "f"), "parent/f/f.go": "// Package f is an f.\npackage f"}},
+	{"no room imports parent", floors("parent", maxFloors),
+		map[string]string{"parent/a/a.go": "// Package a is an a.\n" + uses("a", module+"/parent", "parent.Run")}},
+	{"rooms do not import each other", floors("parent", maxFloors),
+		map[string]string{"parent/a/a.go": roomOn("a", "b"), "parent/b/b.go": roomOn("b", "a")}},
+	{"only parent/host writes to a host", atMost(0, "writes to a host", only("parent/host/").except(hostWrites)),
+		map[string]string{"parent/host/x.go": "// Package host is a host.\npackage host\nfunc f() { h.Write(k, v) }", "parent/a/a.go": "// Package a is an a.\npackage a\nfunc f() { h.Write(v); h().Write(k, v) }"}},
+	{"only parent/netns starts processes, and a child its own", atMost(0, "starts of a process", only("parent/netns/", "child/").except(usesOf(reexec, "Command"))),
+		map[string]string{"parent/a/a.go": "// Package a is an a.\n" + uses("a", reexec, "reexec.Command")}},
+	{"only parent/client sends requests", atMost(0, "uses of a request", only("parent/client/", "child/").except(usesOf(module+"/protocol", "Request"))),
+		map[string]string{"parent/a/a.go": "// Package a is an a.\n" + uses("a", module+"/protocol", "protocol.Request")}},
 	{"nothing made for tests is shipped", notShipped("testing", module+"/internal/simkernel", module+"/internal/testenv", module+"/internal/house", module+"/internal/kmod/kmodtest"),
 		map[string]string{"parent/x.go": uses("parent", module+"/internal/a", "a.X"), "internal/a/a.go": uses("a", "testing", "testing.TB")}},
 	{"the top level stays as it is", topLevel(
@@ -105,12 +130,26 @@ func uses(pkg, imported, name string) string {
 	return "package " + pkg + "\nimport \"" + imported + "\"\ntype T struct { x " + name + " }"
 }
 
+// roomOn is a room that imports another.
+func roomOn(pkg, below string) string {
+	return "// Package " + pkg + " is a room.\n" + uses(pkg, module+"/parent/"+below, below+".X")
+}
+
+// numbered is lines with the numbers up to n.
+func numbered(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
 func TestRules(t *testing.T) {
 	ours, err := load(os.DirFS("../.."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours.entries = tracked(t)
+	ours.entries, ours.debts = tracked(t), debts
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {
 			for _, complaint := range r.check(ours) {

@@ -31,12 +31,12 @@ var (
 	kindFlag     = flag.Int("kind", -1, "only one leak of this kind in the kernels of TestKernel and TestRandomKernels")
 )
 
-// How many kernels there are, and how many replays one may take. The race
-// detector makes each seven times as slow.
+// How many kernels there are (make test-all: ten and five times as many), and how many
+// replays one may take. The race detector makes each seven times as slow.
 const (
-	manyKernels = 10_000
-	raceKernels = 500
-	fewKernels  = 500
+	manyKernels = 1_000
+	raceKernels = 100
+	fewKernels  = 500                                              // from so many on, statistics of them mean something
 	mostReplays = parent.DefaultMaxReplays + parent.GrantedReplays // until measured
 )
 

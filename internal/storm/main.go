@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +34,7 @@ type options struct {
 	binary, guest, kernel, module string
 	times                         map[order.Kind]*int
 	machines                      int
-	includes                      string
+	rows                          string
 	seed                          uint64
 	timeout                       time.Duration
 }
@@ -47,7 +48,7 @@ func main() {
 	for kind, n := range map[order.Kind]int{order.Parent: 1000, order.Child: 200, order.Guardian: 200, order.Both: 100, order.Signal: 200} {
 		o.times[kind] = flag.Int(string(kind), n, "how many runs are hit like that")
 	}
-	flag.StringVar(&o.includes, "includes", "net/leaky/same_key", "keys to be written, separated by commas: in each run those of one GLOB")
+	flag.StringVar(&o.rows, "rows", "", "what the runs write, separated by commas: keys as internal/storm/order lists them (all of those)")
 	flag.IntVar(&o.machines, "machines", 2, "machines at a time")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix()), "what draws the moments")
 	flag.DurationVar(&o.timeout, "timeout", 24*time.Hour, "longest time for it all")
@@ -67,6 +68,10 @@ func main() {
 // storm does what was asked for, shared among machines.
 func (o options) storm(ctx context.Context) (*tally, error) {
 	t := &tally{rounds: map[order.Kind][]order.Round{}}
+	rows, err := o.chosen()
+	if err != nil {
+		return t, err
+	}
 	g, err := o.machine(ctx)
 	if err != nil {
 		return t, err
@@ -77,7 +82,7 @@ func (o options) storm(ctx context.Context) (*tally, error) {
 	var machines sync.WaitGroup
 	for i := range o.machines {
 		machines.Go(func() {
-			share := order.Order{Seed: o.seed + uint64(i), Times: map[order.Kind]int{}, Includes: strings.Split(o.includes, ","), Arguments: flag.Args()}
+			share := order.Order{Seed: o.seed + uint64(i), Times: map[order.Kind]int{}, Rows: rows, Arguments: flag.Args()}
 			for kind, n := range o.times {
 				share.Times[kind] = (*n + o.machines - 1 - i) / o.machines
 			}
@@ -86,6 +91,22 @@ func (o options) storm(ctx context.Context) (*tally, error) {
 	}
 	machines.Wait()
 	return t, errors.Join(errs...)
+}
+
+// chosen is the rows that were asked for.
+func (o options) chosen() (rows []order.Row, err error) {
+	all := order.Rows()
+	if o.rows == "" {
+		return all, nil
+	}
+	for keys := range strings.SplitSeq(o.rows, ",") {
+		i := slices.IndexFunc(all, func(r order.Row) bool { return r.Keys == keys })
+		if i < 0 {
+			return nil, fmt.Errorf("-rows: there is no row %s", keys)
+		}
+		rows = append(rows, all[i])
+	}
+	return rows, nil
 }
 
 // files is what a machine is made of.

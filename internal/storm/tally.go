@@ -24,7 +24,11 @@ func (t *tally) add(r order.Round) {
 	if r.Missed && len(r.Wrong) == 0 {
 		return
 	}
-	what := fmt.Sprintf("%s of a run of %s in phase %s, %d ms after the start, seed %d", r.Kind, r.Include, r.Phase, r.AfterMS, r.Seed)
+	about := r.Keys
+	if r.WriteHost {
+		about += " --write-host"
+	}
+	what := fmt.Sprintf("%s of a run of %s in phase %s, %d ms after the start, seed %d", r.Kind, about, r.Phase, r.AfterMS, r.Seed)
 	switch {
 	case len(r.Wrong) > 0:
 		t.wrong++

@@ -13,12 +13,7 @@ import (
 // the test ends.
 func OwnMachine(t testing.TB) {
 	t.Helper()
-	own(t, "netns-verify-tests.lock")
-}
-
-func own(t testing.TB, lock string) {
-	t.Helper()
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), lock), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "netns-verify-tests.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatalf("take the machine for a test: %v", err)
 	}

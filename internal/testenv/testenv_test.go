@@ -13,4 +13,4 @@ func TestRequired(t *testing.T) {
 
 func TestNeedNetNS(t *testing.T) { NeedNetNS(t) }
 
-func TestNeedVM(t *testing.T) { NeedVM(t, "6.1-cloud") }
+func TestNeedFiles(t *testing.T) { NeedFiles(t, "6.1-cloud") }

@@ -1,17 +1,20 @@
 package testenv
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // NeedVM skips the test where no kernel can be booted: without QEMU, or without
 // the packages of the kernels of these names, as `make kernels` brings them. It
-// returns their paths, by kernel. Boots of other tests are waited for: they would
-// make each other slow.
+// returns their paths, by kernel.
 func NeedVM(t testing.TB, kernels ...string) (packages [][]string) {
 	t.Helper()
 	_, err := exec.LookPath("qemu-system-x86_64")
@@ -23,15 +26,67 @@ func NeedVM(t testing.TB, kernels ...string) (packages [][]string) {
 		packages = append(packages, paths)
 	}
 	need(t, "vm", "no kernel can be booted", err)
-	own(t, "netns-verify-vm-tests.lock")
 	return packages
+}
+
+// NeedFiles is NeedVM for a kernel as files: its image, and the directory with its modules.
+// dpkg-deb unpacks it, in a second; with the race detector we would take a minute.
+func NeedFiles(t testing.TB, kernel string) (image, modules string) {
+	t.Helper()
+	packages := NeedVM(t, kernel)[0]
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(root, ".cache", "unpacked", kernel)
+	if err := unpack(packages, dir); err != nil {
+		t.Fatalf("unpack %s: %v", kernel, err)
+	}
+	images, err := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*"))
+	if err != nil || len(images) != 1 {
+		t.Fatalf("%d images in %s: %v", len(images), dir, err)
+	}
+	return images[0], dir
+}
+
+// unpack unpacks packages into a directory, unless that has been done: what is there is
+// told by the sums that `make kernels` left beside the packages.
+func unpack(packages []string, dir string) error {
+	const sums = "SHA256SUMS"
+	want, err := os.ReadFile(filepath.Join(filepath.Dir(packages[0]), sums))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(dir+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	if have, err := os.ReadFile(filepath.Join(dir, sums)); err == nil && bytes.Equal(have, want) {
+		return nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	for _, p := range packages {
+		if out, err := exec.Command("dpkg-deb", "-x", p, dir).CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, sums), want, 0o644)
 }
 
 // NeedFile skips the test where a file is missing that boots of kernels need.
 func NeedFile(t testing.TB, path string) {
 	t.Helper()
 	_, err := os.Stat(path)
-	need(t, "vm", "make test-vm prepares that", err)
+	need(t, "vm", "`make leaky` brings it", err)
 }
 
 func kernelPackages(name string) ([]string, error) {

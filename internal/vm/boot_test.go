@@ -18,22 +18,16 @@ import (
 
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 	"github.com/netns-verify/netns-verify/internal/initramfs"
-	"github.com/netns-verify/netns-verify/internal/kernel"
 	"github.com/netns-verify/netns-verify/internal/testenv"
 )
-
-// kernels is read once: unpacking takes a while.
-var kernels []*kernel.Kernel
 
 // answering is a guest that says hello, repeats its command line and ends.
 func answering(t *testing.T) Guest {
 	t.Helper()
-	packages := testenv.NeedVM(t, "6.1-cloud")[0]
-	if kernels == nil { // tests of a package run one after another
-		var err error
-		if kernels, err = kernel.FromPackages(t.Context(), packages...); err != nil {
-			t.Fatal(err)
-		}
+	file, _ := testenv.NeedFiles(t, "6.1-cloud")
+	image, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "answering")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "./testdata/answering")
@@ -49,7 +43,7 @@ func answering(t *testing.T) Guest {
 	if err := initramfs.Write(&archive, initramfs.Contents{Executable: exe}); err != nil {
 		t.Fatal(err)
 	}
-	return Guest{Kernel: kernels[0].Image(), Initramfs: archive.Bytes(), MemoryMB: 256, CPUs: 1, Timeout: time.Minute}
+	return Guest{Kernel: image, Initramfs: archive.Bytes(), MemoryMB: 256, CPUs: 1, Timeout: time.Minute}
 }
 
 // qemu puts a QEMU into the path that begins with some lines of shell of ours.

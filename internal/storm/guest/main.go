@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/guest"
 	"github.com/netns-verify/netns-verify/internal/guestlink"
@@ -33,6 +35,15 @@ func main() {
 	})
 }
 
+// One run in so many writes the host, too.
+const (
+	hostWrites = 10
+	writeHost  = "--write-host"
+)
+
+// name tells runs apart that take more or less time.
+func name(row order.Row) string { return row.Keys + " " + strings.Join(row.Arguments, " ") }
+
 // obey carries out the order and tells of each round.
 func obey(tell func(order.Round) error) error {
 	var o order.Order
@@ -54,14 +65,10 @@ func obey(tell func(order.Round) error) error {
 	if err != nil {
 		return err
 	}
-	s := &storm{host: h, rng: rand.New(rand.NewPCG(o.Seed, 0)), args: o.Arguments, longest: map[string]int64{}}
-	for _, include := range o.Includes {
-		calm := s.round(order.Nothing, include)
-		if err := tell(calm); err != nil || len(calm.Wrong) > 0 {
-			return err
-		}
-		s.longest[include] = calm.TookMS
+	if err := os.Chmod("/tmp", 0o777|os.ModeSticky); err != nil { // nobody has the journal there
+		return err
 	}
+	s := &storm{host: h, rng: rand.New(rand.NewPCG(o.Seed, 0)), args: o.Arguments, longest: map[string]int64{}}
 	var todo []order.Kind
 	for _, k := range order.Kinds() {
 		for range o.Times[k] {
@@ -70,7 +77,18 @@ func obey(tell func(order.Round) error) error {
 	}
 	s.rng.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
 	for misses := 0; len(todo) > 0 && misses < 100; {
-		r := s.round(todo[0], o.Includes[s.rng.IntN(len(o.Includes))])
+		row := o.Rows[s.rng.IntN(len(o.Rows))]
+		if !row.Nobody && s.rng.IntN(hostWrites) == 0 {
+			row.Arguments = append(slices.Clone(row.Arguments), writeHost, "--yes")
+		}
+		if s.longest[name(row)] == 0 {
+			calm := s.round(order.Nothing, row)
+			if err := tell(calm); err != nil || len(calm.Wrong) > 0 {
+				return err
+			}
+			s.longest[name(row)] = calm.TookMS
+		}
+		r := s.round(todo[0], row)
 		if r.Missed {
 			misses++
 		} else {

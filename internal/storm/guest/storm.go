@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 const (
 	reportFile = "/tmp/report"
 	logFile    = "/tmp/log"
+	// nobodysJournal is where journal.Path finds it as that user.
+	nobodysJournal = "/tmp/netns-verify-65534/journal"
 )
 
 // storm is one run after another.
@@ -31,17 +34,21 @@ type storm struct {
 }
 
 // round does one run, hits it at some moment, and looks at what is left.
-func (s *storm) round(kind order.Kind, include string) order.Round {
-	r := order.Round{Kind: kind, Seed: uint64(s.rng.Uint32()) + 1, Include: include}
-	if longest := s.longest[include]; longest > 0 {
+func (s *storm) round(kind order.Kind, row order.Row) order.Round {
+	r := order.Round{Kind: kind, Seed: uint64(s.rng.Uint32()) + 1, Keys: row.Keys, WriteHost: slices.Contains(row.Arguments, writeHost)}
+	if longest := s.longest[name(row)]; longest > 0 {
 		r.AfterMS = s.rng.Int64N(longest)
 	}
 	began := time.Now()
-	args := []string{"run", "--json", "--log-format", "json", "--log-level", "debug", "--seed", strconv.FormatUint(r.Seed, 10), "--include", include}
-	p, err := start(append(args, s.args...), reportFile, logFile)
+	args := []string{"run", "--json", "--log-format", "json", "--log-level", "debug", "--seed", strconv.FormatUint(r.Seed, 10), "--include", "net/leaky/" + row.Keys}
+	p, err := start(row.Nobody, slices.Concat(args, row.Arguments, s.args), reportFile, logFile)
 	if err != nil {
 		r.Wrong = append(r.Wrong, err.Error())
 		return r
+	}
+	whole := 1 // the exit status of a run that comes to its end: something leaks
+	if row.Clean {
+		whole = 0
 	}
 	sent, last := unix.Signal(0), func() time.Time { return time.Time{} }
 	if kind != order.Nothing {
@@ -57,12 +64,12 @@ func (s *storm) round(kind order.Kind, include string) order.Round {
 		r.Wrong = append(r.Wrong, fmt.Sprintf("processes were left after %v", longestEnd))
 	}
 	if sent > 0 {
-		r.Wrong = append(r.Wrong, s.judge(kind, status, sent)...)
-	} else if status.ExitStatus() != 1 {
+		r.Wrong = append(r.Wrong, judge(kind, status, sent, whole)...)
+	} else if status.ExitStatus() != whole {
 		r.Wrong = append(r.Wrong, fmt.Sprintf("a run without a fault ended with %+v", status))
 	}
 	if kind == order.Both && !r.Missed {
-		r.Wrong = append(r.Wrong, restore()...)
+		r.Wrong = append(r.Wrong, restore(row.Nobody)...)
 	}
 	r.TookMS = time.Since(began).Milliseconds()
 	r.TailMS = r.TookMS
@@ -72,12 +79,20 @@ func (s *storm) round(kind order.Kind, include string) order.Round {
 	r.Wrong = append(r.Wrong, s.host.off()...)
 	// A key that moves by itself, slowly, looks like somebody else's doing, who may
 	// want to know: then the journal stays until it has been looked at.
-	if _, err := os.Lstat(journal.Path()); err == nil {
-		r.Wrong = append(r.Wrong, restore()...)
+	left := journal.Path()
+	if row.Nobody {
+		left = nobodysJournal
 	}
-	if _, err := os.Lstat(journal.Path()); err == nil {
+	if _, err := os.Lstat(left); err == nil {
+		r.Wrong = append(r.Wrong, restore(row.Nobody)...)
+	}
+	if _, err := os.Lstat(left); err == nil {
 		r.Wrong = append(r.Wrong, "a journal is left")
-		_ = os.Remove(journal.Path()) // for the rounds to come
+		_ = os.Remove(left) // for the rounds to come
+	}
+	time.Sleep(order.Soon) // what comes later than that is no leak that the run could see
+	for _, off := range s.host.off() {
+		r.Wrong = append(r.Wrong, fmt.Sprintf("%v after the last process, %s", order.Soon, off))
 	}
 	if len(r.Wrong) > 0 || r.Late() {
 		r.Log = tail()
@@ -120,9 +135,9 @@ func (s *storm) hit(kind order.Kind, pid int) unix.Signal {
 
 // judge says what is wrong with how a run ended that was hit. It may have come to its
 // end beforehand.
-func (s *storm) judge(kind order.Kind, status unix.WaitStatus, sent unix.Signal) []string {
+func judge(kind order.Kind, status unix.WaitStatus, sent unix.Signal, whole int) []string {
 	killed := status.Signaled() && status.Signal() == unix.SIGKILL
-	ok := status.Exited() && status.ExitStatus() == 1
+	ok := status.Exited() && status.ExitStatus() == whole
 	switch kind {
 	case order.Parent, order.Both:
 		ok = ok || killed
@@ -138,8 +153,8 @@ func (s *storm) judge(kind order.Kind, status unix.WaitStatus, sent unix.Signal)
 }
 
 // restore puts the host back from the journal.
-func restore() []string {
-	p, err := start([]string{"restore", "--yes"}, reportFile, logFile+".restore")
+func restore(asNobody bool) []string {
+	p, err := start(asNobody, []string{"restore", "--yes"}, reportFile, logFile+".restore")
 	if err != nil {
 		return []string{err.Error()}
 	}

@@ -37,11 +37,31 @@ type Order struct {
 	Seed uint64 `json:"seed"`
 	// Times is how often what is to be done.
 	Times map[Kind]int `json:"times"`
-	// Includes are what a run may write, one of them drawn for each. Keys that leak
-	// make a run longer the more of them there are.
-	Includes []string `json:"includes"`
+	// Rows are what a run may be about, one of them drawn for each.
+	Rows []Row `json:"rows"`
 	// Arguments are those of each run.
 	Arguments []string `json:"arguments"`
+}
+
+// Row is what a run writes, below net/leaky. Keys that leak make a run longer the more of
+// them there are.
+type Row struct {
+	Keys string `json:"keys"` // a pattern
+	// Arguments are those that it takes to see the leak.
+	Arguments []string `json:"arguments,omitempty"`
+	// Nobody makes the run.
+	Nobody bool `json:"nobody,omitempty"`
+	// Clean: nothing leaks.
+	Clean bool `json:"clean,omitempty"`
+}
+
+// Rows is all of them.
+func Rows() []Row {
+	return []Row{
+		{Keys: "same_key"}, {Keys: "same_key_host"}, {Keys: "cross"}, {Keys: "delayed"}, {Keys: "at_exit"}, {Keys: "rejected"},
+		{Keys: "both_*"}, {Keys: "mask_*"}, {Keys: "decrease"}, {Keys: "slow", Clean: true}, {Keys: "userns_only", Nobody: true},
+		{Keys: "via_descriptor", Arguments: []string{"--descriptors"}},
+	}
 }
 
 // Late is whether the host took longer to be as it was than a run's settle time and a second.
@@ -54,8 +74,9 @@ const Soon = parent.DefaultSettle + time.Second
 type Round struct {
 	Kind Kind   `json:"kind"`
 	Seed uint64 `json:"seed"`
-	// Include is what the run was to write.
-	Include string `json:"include"`
+	// Keys is what the run was to write, WriteHost whether it wrote the host's, too.
+	Keys      string `json:"keys"`
+	WriteHost bool   `json:"write_host,omitempty"`
 	// Phase is the last one that the run had logged when it was hit.
 	Phase string `json:"phase"`
 	// AfterMS is the moment, TookMS how long it was until no process of the run was

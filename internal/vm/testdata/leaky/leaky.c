@@ -34,6 +34,7 @@ typedef struct ctl_table table_arg;
 #define ELEMENTS 3		/* of the longest value */
 #define THRESHOLD 5000
 #define DELAY_MS 200
+#define DECREASE_DELAY_MS 250
 
 static bool still;
 module_param(still, bool, 0444);
@@ -42,7 +43,7 @@ MODULE_PARM_DESC(still, "no key moves by itself, nor by being read");
 enum {
 	SAME_KEY, SAME_KEY_HOST, CROSS, CROSS_EFFECT, THRESHOLD_KEY, COLOUR, AVAILABLE_COLOURS,
 	TO_SIBLINGS, TO_LATER, DELAYED, ONE_WAY, BOTH_A, BOTH_B, BOTH_EFFECT,
-	MASK_SET, MASK_CLEAR, MASK_EFFECT, ELEMENT, DECREASE, REJECTED, REJECTED_EFFECT,
+	MASK_SET, MASK_CLEAR, MASK_EFFECT, ELEMENT, DECREASE, DECREASE_DELAYED, REJECTED, REJECTED_EFFECT,
 	AT_EXIT, VIA_DESCRIPTOR, USERNS_ONLY, LOADS,
 	READS, DRIFT, DRIFT_SLOW, IGNORED, SLOW, PLAIN, PLAIN_VECTOR,
 	KEYS
@@ -64,7 +65,6 @@ static LIST_HEAD(spaces);
 static DEFINE_MUTEX(lock);
 /* What new namespaces start with in TO_LATER. */
 static int later;
-static int delayed_value;
 
 static struct space *space_of(struct net *net)
 {
@@ -121,22 +121,43 @@ static void tell_later(struct space *s, int key, const int *old)
 	later = *s->value[key];
 }
 
-static void delayed_work(struct work_struct *work)
+/* What the host's key is set to, later. */
+struct late {
+	struct delayed_work work;
+	int key, value;
+};
+
+static void tell_late(struct work_struct *work)
 {
+	struct late *late = container_of(to_delayed_work(work), struct late, work);
 	struct space *s;
 
 	mutex_lock(&lock);
 	list_for_each_entry(s, &spaces, list)	/* the host may be gone: unloading */
 		if (s->net == &init_net)
-			*s->value[DELAYED] = delayed_value;
+			*s->value[late->key] = late->value;
 	mutex_unlock(&lock);
 }
-static DECLARE_DELAYED_WORK(delayed, delayed_work);
+
+static struct late delayed = {
+	.work = __DELAYED_WORK_INITIALIZER(delayed.work, tell_late, 0), .key = DELAYED
+};
+static struct late decreased = {
+	.work = __DELAYED_WORK_INITIALIZER(decreased.work, tell_late, 0), .key = DECREASE_DELAYED
+};
 
 static void tell_host_later(struct space *s, int key, const int *old)
 {
-	delayed_value = *s->value[key];
-	mod_delayed_work(system_wq, &delayed, msecs_to_jiffies(DELAY_MS));
+	delayed.value = *s->value[key];
+	mod_delayed_work(system_wq, &delayed.work, msecs_to_jiffies(DELAY_MS));
+}
+
+static void decrease_later(struct space *s, int key, const int *old)
+{
+	if (*s->value[key] >= *old)
+		return;
+	decreased.value = *s->value[key];
+	mod_delayed_work(system_wq, &decreased.work, msecs_to_jiffies(DECREASE_DELAY_MS));
 }
 
 /* The order counts: first A, then B. */
@@ -386,6 +407,7 @@ static const struct entry keys[KEYS] = {
 	[MASK_EFFECT]		= { "mask_effect", number },
 	[ELEMENT]		= { "element", vector, { 10, 20, 30 }, second_element },
 	[DECREASE]		= { "decrease", number, { 100 }, decrease },
+	[DECREASE_DELAYED]	= { "decrease_delayed", number, { 100 }, decrease_later },
 	[REJECTED]		= { "rejected", rejected, { 10 } },
 	[REJECTED_EFFECT]	= { "rejected_effect", number },
 	[AT_EXIT]		= { "at_exit", number },
@@ -473,7 +495,8 @@ static int __init leaky_init(void)
 static void __exit leaky_exit(void)
 {
 	unregister_pernet_subsys(&space_ops);
-	cancel_delayed_work_sync(&delayed);
+	cancel_delayed_work_sync(&delayed.work);
+	cancel_delayed_work_sync(&decreased.work);
 }
 
 module_init(leaky_init);
