@@ -122,8 +122,8 @@ func TestFromFilesRefuses(t *testing.T) {
 	write(t, dir+"/odd/b.ko", []byte("text"))
 	write(t, dir+"/none/b", nil)
 	pipe := mkfifo(t, dir+"/pipe")
-	write(t, dir+"/piped/a.ko", module("a", release))
-	mkfifo(t, dir+"/piped/"+kmod.BuiltinFile)
+	write(t, dir+"/piped/a", nil)
+	mkfifo(t, dir+"/piped/a.ko")
 	for _, c := range []struct {
 		file, modules string
 		want          error
@@ -141,7 +141,7 @@ func TestFromFilesRefuses(t *testing.T) {
 		{good, dir + "/others", kmod.ErrRelease, "others/b.ko"},
 		{pipe, "", kernel.ErrNotKernel, pipe},
 		{good, pipe, nil, pipe},
-		{good, dir + "/piped", nil, kmod.BuiltinFile},
+		{good, dir + "/piped", nil, "piped"},
 	} {
 		_, err := kernel.FromFiles(t.Context(), c.file, c.modules)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.names) {
@@ -161,7 +161,6 @@ func TestFromPackages(t *testing.T) {
 		kmodtest.File{Name: "./lib/modules/" + release + "/kernel/a.ko", Data: module("a", release)},
 		kmodtest.File{Name: "./lib/modules/" + release + "/kernel/link.ko", Data: []byte("/etc/passwd"), Type: tar.TypeSymlink},
 		kmodtest.File{Name: "./usr/lib/debug/lib/modules/" + release + "/kernel/d.ko", Data: []byte("not looked at")},
-		kmodtest.File{Name: "./lib/modules/" + release + "/modules.builtin", Data: []byte("kernel/b.ko\n")},
 	)
 	modules := deb("linux-modules.deb", "zst",
 		kmodtest.File{Name: "usr/lib/modules/7.3-cloud/kernel/b.ko.zst", Data: kmodtest.Pack("zst", module("b", "7.3-cloud"))},

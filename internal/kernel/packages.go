@@ -103,7 +103,6 @@ const (
 	nothing kind = iota
 	image
 	module
-	builtin
 )
 
 // classify tells by a file's name what it is, and of which release. What cannot be one
@@ -119,8 +118,6 @@ func classify(name string) (string, kind) {
 		return "", nothing
 	case file == "vmlinuz":
 		return release, image
-	case file == kmod.BuiltinFile || file == kmod.BuiltinInfoFile:
-		return release, builtin
 	case kmod.IsModule(file):
 		return release, module
 	}
@@ -139,15 +136,11 @@ func (p *part) take(kind kind, name string, size int64, content io.Reader) error
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	switch kind {
-	case module:
+	if kind == module {
 		p.adder.Add(name, data)
 		if p.adder.Failed() { // what follows would be read in vain
 			return p.adder.Wait()
 		}
-		return nil
-	case builtin:
-		p.modules.AddBuiltin(name, data)
 		return nil
 	}
 	if p.kernel != nil {

@@ -16,19 +16,6 @@ func (s *Set) Lookup(name string) []*Module {
 	})
 }
 
-// isBuiltin tells whether the kernel has it in itself, as far as is known.
-func (s *Set) isBuiltin(name string) bool {
-	if s.builtin[Normal(name)] != nil {
-		return true
-	}
-	for _, aliases := range s.builtin {
-		if slices.ContainsFunc(aliases, func(alias string) bool { return matches(alias, name) }) {
-			return true
-		}
-	}
-	return false
-}
-
 // Manifest chooses what a guest gets, in an order in which it loads: first what is
 // loaded at boot, then the modules added by hand, then what comes along unloaded.
 // Of the same set it is always the same.
@@ -76,17 +63,13 @@ func (s *Set) entry(m *Module) *Entry {
 		}
 		e.Depends = append(e.Depends, name)
 	}
-	// What is built in is not among the modules; a list of it is not always there.
+	// Like modprobe: of those that are not there, or built in, nothing is said.
 	soft := func(names []string) (found []string) {
 		for _, name := range names {
-			answering := s.Lookup(name)
-			for _, other := range answering {
+			for _, other := range s.Lookup(name) {
 				if other.Name != m.Name && !slices.Contains(found, other.Name) {
 					found = append(found, other.Name)
 				}
-			}
-			if len(answering) == 0 && !s.isBuiltin(name) {
-				e.Problems = append(e.Problems, fmt.Sprintf("should have %s, which is missing", name))
 			}
 		}
 		return found

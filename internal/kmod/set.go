@@ -25,14 +25,12 @@ type Set struct {
 	Release string
 
 	modules map[string]*Module
-	// builtin is what the kernel has in itself, with aliases; nil if not known.
-	builtin map[string][]string
 	// extra are the modules that were added by hand, in that order.
 	extra []string
 	// room is for modules that are kept in memory as they are.
 	room atomic.Int64
-	// What there is in all: aliases and softdeps of modules, entries of builtin.
-	aliases, soft, builtins int
+	// What there is in all: aliases and softdeps of modules.
+	aliases, soft int
 }
 
 // What a set may have: each softdep is compared with each alias. Debian's full kernel
@@ -88,9 +86,8 @@ func (s *Set) AddExtra(file string, data []byte) error {
 	return nil
 }
 
-// AddDir adds the modules in and below a directory, and what it says of
-// built-in ones. The files are read again when their content is wanted. ctx ends
-// it early, with its cause.
+// AddDir adds the modules in and below a directory. The files are read again when
+// their content is wanted. ctx ends it early, with its cause.
 func (s *Set) AddDir(ctx context.Context, dir fs.FS, name string) error {
 	var files []string
 	err := fs.WalkDir(dir, ".", func(at string, d fs.DirEntry, err error) error {
@@ -109,53 +106,7 @@ func (s *Set) AddDir(ctx context.Context, dir fs.FS, name string) error {
 		}
 		a.add(path.Join(name, at), func() ([]byte, error) { return readFile(dir, at) }, false)
 	}
-	if err := cmp.Or(a.Wait(), context.Cause(ctx)); err != nil {
-		return err
-	}
-	for _, f := range []string{BuiltinFile, BuiltinInfoFile} {
-		data, err := readFile(dir, f)
-		if err == nil {
-			s.AddBuiltin(f, data)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// Files of a directory of modules that say what is in the kernel itself.
-const (
-	BuiltinFile     = "modules.builtin"
-	BuiltinInfoFile = "modules.builtin.modinfo"
-)
-
-// AddBuiltin takes one of the two files, by base name. Of more entries than there may
-// be aliases the rest is left out: all that it is for is to know what is not missing.
-func (s *Set) AddBuiltin(file string, data []byte) {
-	if s.builtin == nil {
-		s.builtin = map[string][]string{}
-	}
-	switch path.Base(file) {
-	case BuiltinFile:
-		for line := range strings.Lines(string(data)) {
-			if name := nameOf(strings.TrimSpace(line)); name != "" && s.roomForBuiltin() {
-				s.builtin[name] = append(s.builtin[name], name)
-			}
-		}
-	case BuiltinInfoFile:
-		for entry := range strings.SplitSeq(string(data), "\x00") {
-			key, value, _ := strings.Cut(entry, "=")
-			if name, ok := strings.CutSuffix(key, ".alias"); ok && s.roomForBuiltin() {
-				name = Normal(name)
-				s.builtin[name] = append(s.builtin[name], value)
-			}
-		}
-	}
-}
-
-func (s *Set) roomForBuiltin() bool {
-	s.builtins++
-	return s.builtins <= maxAliases
+	return cmp.Or(a.Wait(), context.Cause(ctx))
 }
 
 func (s *Set) add(m *Module) error {

@@ -229,7 +229,9 @@ func (q *QEMU) once(ctx context.Context, path string, g Guest, accel Accel, conf
 	case ctx.Err() != nil:
 		return r, context.Cause(ctx)
 	case errors.Is(err, guestlink.ErrNoFinal):
-		return r, &exitError{err: werr, panic: panicked(r.Console), stderr: p.stderr.String(), hello: r.Boot > 0}
+		stderr := p.stderr.tail()
+		stderr = stderr[max(0, len(stderr)-maxStderr):]
+		return r, &exitError{err: werr, panic: panicked(r.Console), stderr: strings.Join(stderr, "; "), hello: r.Boot > 0}
 	}
 	return r, fmt.Errorf("guest: %w", err)
 }

@@ -10,11 +10,12 @@ import (
 
 const (
 	tailLines = 50
+	maxStderr = 4 // lines of QEMU's own that are shown
 	maxLine   = 1 << 10
 )
 
 // console keeps the last lines of what was written to it, and passes everything
-// on to keep.
+// on to keep, if there is one.
 type console struct {
 	keep io.Writer
 	part []byte

@@ -3,18 +3,14 @@ package vm
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/netns-verify/netns-verify/internal/guestlink"
 )
 
 // killDeadline is the longest wait for a killed QEMU to be gone.
@@ -27,7 +23,7 @@ const nobody = 65534
 type process struct {
 	console, result *os.File // what the guest writes to its serial ports
 	cmd             *exec.Cmd
-	stderr          lastBytes
+	stderr          console
 	exited          chan struct{}
 	err             error // how it ended, once exited is closed
 	killed          sync.Once
@@ -48,22 +44,12 @@ func start(path string, g Guest, accel Accel, confined bool) (*process, error) {
 	if kept.err != nil {
 		return nil, kept.err
 	}
-	devices := []device{
-		board{accel, g.MemoryMB, g.CPUs}, serial{"console", consoleW}, serial{"result", resultW},
-		boot{kernel, initramfs, cmdline(g.Append)},
-	}
-	if confined {
-		devices = append(devices, sandbox{})
-	}
-	var fds descriptors
-	var argv []string
-	for _, d := range devices {
-		argv = append(argv, d.argv(&fds)...)
-	}
+	argv := arguments(g, accel, confined)
+	files := []*os.File{kernel, initramfs, consoleW, resultW} // in the order of kernelFD and so on
 	p := &process{console: consoleR, result: resultR, undead: make(chan struct{})}
-	err := p.run(path, argv, fds, unprivileged(accel))
+	err := p.run(path, argv, files, unprivileged(accel))
 	if refused := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EACCES); refused && os.Geteuid() == 0 {
-		err = p.run(path, argv, fds, nil) // no such user where we are, or QEMU is not for everybody
+		err = p.run(path, argv, files, nil) // no such user where we are, or QEMU is not for everybody
 	}
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU: %w", err)
@@ -72,11 +58,11 @@ func start(path string, g Guest, accel Accel, confined bool) (*process, error) {
 	return p, nil
 }
 
-func (p *process) run(path string, argv []string, fds descriptors, as *syscall.Credential) error {
+func (p *process) run(path string, argv []string, files []*os.File, as *syscall.Credential) error {
 	p.cmd = exec.Command(path, argv...)
 	p.cmd.Dir = "/"
 	p.cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
-	p.cmd.ExtraFiles = fds
+	p.cmd.ExtraFiles = files
 	p.cmd.Stderr = &p.stderr
 	p.cmd.WaitDelay = time.Second
 	// A Ctrl-C is for us: we end QEMU when there is nothing more to learn from it.
@@ -204,26 +190,3 @@ func (o *opened) close() {
 		_ = f.Close() // a nil file only says so
 	}
 }
-
-// lastBytes keeps the end of what is written to it.
-type lastBytes struct{ b []byte }
-
-const maxStderr = 4 << 10
-
-func (l *lastBytes) Write(b []byte) (int, error) {
-	l.b = append(l.b, b...)
-	l.b = l.b[max(0, len(l.b)-maxStderr):]
-	return len(b), nil
-}
-
-func (l *lastBytes) String() string {
-	var lines []string
-	for line := range strings.Lines(string(l.b)) {
-		if s := guestlink.Printable(line); s != "" {
-			lines = append(lines, s)
-		}
-	}
-	return strings.Join(lines, "; ")
-}
-
-var _ io.Writer = (*lastBytes)(nil)

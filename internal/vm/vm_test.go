@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,28 +16,18 @@ import (
 	"github.com/netns-verify/netns-verify/internal/guestlink"
 )
 
-func TestArgv(t *testing.T) {
-	files := make([]*os.File, 4)
-	for i := range files {
-		files[i] = os.NewFile(uintptr(1000+i), fmt.Sprint(i))
+func TestArguments(t *testing.T) {
+	g := Guest{MemoryMB: 512, CPUs: 2}
+	want := "-no-user-config -nodefaults -machine q35,vmport=off,smbus=off,sata=off,usb=off,accel=tcg -cpu max,erms=off,fsrm=off -smp 2 -m 512M -display none -nic none -no-reboot" +
+		" -kernel /proc/self/fd/3 -initrd /proc/self/fd/4 -append " + cmdline(nil) +
+		" -add-fd fd=5,set=5 -chardev file,id=port5,path=/dev/fdset/5,append=on -serial chardev:port5" +
+		" -add-fd fd=6,set=6 -chardev file,id=port6,path=/dev/fdset/6,append=on -serial chardev:port6"
+	if got := strings.Join(arguments(g, TCG, false), " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	var fds descriptors
-	for _, tc := range []struct {
-		device device
-		want   string
-	}{
-		{board{TCG, 512, 2}, "-no-user-config -nodefaults -machine q35,vmport=off,smbus=off,sata=off,usb=off,accel=tcg -cpu max,erms=off,fsrm=off -smp 2 -m 512M -display none -nic none -no-reboot"},
-		{serial{"console", files[0]}, "-add-fd fd=3,set=3 -chardev file,id=console,path=/dev/fdset/3,append=on -serial chardev:console"},
-		{serial{"result", files[1]}, "-add-fd fd=4,set=4 -chardev file,id=result,path=/dev/fdset/4,append=on -serial chardev:result"},
-		{boot{files[2], files[3], "a b"}, "-kernel /proc/self/fd/5 -initrd /proc/self/fd/6 -append a b"},
-		{sandbox{}, "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny"},
-	} {
-		if got := strings.Join(tc.device.argv(&fds), " "); got != tc.want {
-			t.Errorf("got  %s\nwant %s", got, tc.want)
-		}
-	}
-	if !slices.Equal(fds, files) {
-		t.Errorf("files are passed on in another order: %v", fds)
+	want += " -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny"
+	if got := strings.Join(arguments(g, TCG, true), " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
