@@ -109,7 +109,7 @@ func TestUndead(t *testing.T) {
 		}
 		return err
 	}
-	const console = ">&3" // the first descriptor that it inherits
+	console := fmt.Sprintf(">&%d", consoleFD)
 	t.Run("undead", func(t *testing.T) {
 		qemu(t, "echo up "+console+"; exec /bin/sleep 1000")
 		err := boot(t, func(p *os.Process) error {
