@@ -268,7 +268,10 @@ func (c *creation) announceKeys(hs []hostKey) error {
 	if c.o.Writing != nil {
 		c.o.Writing(keys)
 	}
-	return c.announceHost(hs)
+	if err := c.recordLearnt(); err != nil {
+		return err
+	}
+	return c.o.Record.OnHost(keys)
 }
 
 // ofDevices tells whether a key is one of those that devconf is about; ip_forward

@@ -77,7 +77,7 @@ func (c *creation) movable(l perturb.Level) (keys, apart []hostKey) {
 		if perturb.Disruptive(h.key) {
 			return -1
 		}
-		return -breadth(h.key)
+		return -h.key.Breadth()
 	}
 	slices.SortStableFunc(keys, func(a, b hostKey) int { return cmp.Compare(rank(a), rank(b)) })
 	return keys, apart

@@ -147,10 +147,13 @@ func (r *run) reportDevices(sibling, writer *client.Client) {
 	}
 }
 
+// mostNamed bounds how many names people are told.
+const mostNamed = 20
+
 // named is the first few of some names, for people.
 func named(names []string) string {
 	var shown []string
-	for _, n := range names[:min(len(names), MostNamed)] {
+	for _, n := range names[:min(len(names), mostNamed)] {
 		shown = append(shown, report.Show(n).String())
 	}
 	if more := len(names) - len(shown); more > 0 {

@@ -86,7 +86,7 @@ func (k *fakeKernel) Start(_ context.Context, role netns.Role) (*netns.Process, 
 	}
 	k.children = append(k.children, s)
 	n := len(k.children)
-	pid := 1000 + n
+	pid := 1<<23 + n // beyond what a process may have (PID_MAX_LIMIT, linux/threads.h)
 	k.mu.Unlock()
 	if n <= k.refused {
 		return nil, syscall.EAGAIN

@@ -257,6 +257,7 @@ func (r *run) lastLook() error {
 		case r.leaks.At(e.Place):
 			r.lose(e, "a leak changes it, and it was not put back")
 		default:
+			_ = r.o.Record.Theirs(e.Key, e.After) // in case that the record is kept
 			r.leftAlone(e)
 		}
 	}
@@ -278,7 +279,7 @@ func (r *run) restoreConfirmed() (off []trace.Effect, err error) {
 			return nil, err
 		}
 		off = trace.EffectsOf(trace.Host, changes)
-		slices.SortStableFunc(off, func(a, b trace.Effect) int { return cmp.Compare(breadth(b.Key), breadth(a.Key)) })
+		slices.SortStableFunc(off, func(a, b trace.Effect) int { return cmp.Compare(b.Key.Breadth(), a.Key.Breadth()) })
 		wrote := false
 		for _, e := range off {
 			ours := r.leaks.ConfirmedAt(e.Place) && (!r.restless[e.Place] || r.leaks.Gave(e))

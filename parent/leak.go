@@ -9,7 +9,7 @@ import (
 // add records a leak that the writer at work has shown.
 func (r *run) add(l *finding.Leak) *finding.Leak {
 	l, isNew := r.leaks.Add(l, r.writer)
-	r.confirmed(l)
+	r.recordLeak(l)
 	if isNew {
 		r.logLeak(l)
 		r.progress(0, 0, r.doing)

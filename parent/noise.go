@@ -40,6 +40,7 @@ func (r *run) quiet() bool {
 		}
 	}
 	r.noise.loud = err != nil || once > quietKeys
+	_ = r.o.Record.Noise(r.noise.loud) // what fails, the next announcement tells
 	if r.noise.loud {
 		r.warn("other programs are writing sysctls on the host (%s changed in %v without a write of ours): changes that may be theirs are left alone", report.Plural(len(moves), "key"), quietLooks*quietWindow)
 		return false

@@ -8,6 +8,7 @@ import (
 	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/record"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -64,8 +65,9 @@ type Options struct {
 	// Hurry, once closed, has a run that was told to stop not wait for what may
 	// still come late. The host is put back all the same.
 	Hurry <-chan struct{}
-	// Guard, if not nil, puts the host back where the run cannot any more.
-	Guard Guard
+	// Record, if not nil, has on file what whoever puts the host back needs, where the run
+	// cannot any more.
+	Record *record.Writer
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
 	// Loadable is the modules that the kernel can load at its own request and has

@@ -11,20 +11,20 @@ import (
 	"github.com/netns-verify/netns-verify/protocol"
 )
 
-// pass writes the whole plan once, in one order, in one writer. What is announced of the
-// next one, its guard can keep while this one is closed.
-func (r *run) pass(ctx context.Context, phase Phase, w *client.Client, o plan.Order, next func() error) error {
+// pass writes the whole plan once, in one order, in one writer.
+func (r *run) pass(ctx context.Context, phase Phase, w *client.Client, o plan.Order) error {
 	p, err := r.newPass(ctx, phase, true)
 	if err != nil {
+		return err
+	}
+	batches := o.Batches(r.o.BatchSize)
+	if err := p.onRecord(batches); err != nil {
 		return err
 	}
 	if err := p.latches(ctx, o.Latches); err != nil {
 		return err
 	}
-	if err := p.perturbAll(ctx, w, o.Batches(r.o.BatchSize)); err != nil {
-		return err
-	}
-	if err := next(); err != nil {
+	if err := p.perturbAll(ctx, w, batches); err != nil {
 		return err
 	}
 	return p.close(ctx, w)

@@ -98,11 +98,6 @@ func (r *run) readTrial(ctx context.Context, reads []trace.Write) ([]trace.Effec
 		return nil, err
 	}
 	defer w.Abandon()
-	if len(reads) > 0 {
-		if err := r.announceWrites(w, reads); err != nil {
-			return nil, err
-		}
-	}
 	for part := range slices.Chunk(reads, r.o.BatchSize) {
 		if _, err := w.Replay(part); err != nil {
 			return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -134,11 +133,8 @@ func (r *run) undoOneWay(ctx context.Context, undo []trace.Write) error {
 		return err
 	}
 	defer w.Abandon()
-	if err := r.announceExact(w, undo, true); err != nil {
-		return err
-	}
 	if undo[0].Passed() {
-		_, _, err = r.throughAnnounced(ctx, w, undo)
+		_, _, err = r.through(ctx, w, undo)
 	} else {
 		_, err = w.Replay(undo)
 	}
@@ -157,7 +153,7 @@ func (r *run) undoOnHost(off []trace.Effect) ([]trace.Effect, error) {
 	var again []trace.Place // restored
 	for range restoreRounds {
 		slices.SortStableFunc(off, func(a, b trace.Effect) int {
-			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(breadth(b.Key), breadth(a.Key)))
+			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(b.Key.Breadth(), a.Key.Breadth()))
 		})
 		wrote := false
 		for _, e := range off {
@@ -175,7 +171,7 @@ func (r *run) undoOnHost(off []trace.Effect) ([]trace.Effect, error) {
 			known = append(known, e.Place)
 		}
 		ours = wrote
-		if err := r.guarding.failed; err != nil && !r.aborted {
+		if err := r.o.Record.Err(); err != nil {
 			return nil, err // so not all was written
 		}
 		if !wrote {
@@ -229,27 +225,13 @@ func (r *run) originals(suspects []trace.Write) []trace.Write {
 	return undo
 }
 
-// breadth ranks keys by how many others they may move.
-func breadth(k sysctl.Key) int {
-	switch {
-	case strings.Contains(string(k), "/default/"):
-		return 1
-	case strings.Contains(string(k), "/conf/") || strings.Contains(string(k), "/neigh/"):
-		if strings.Contains(string(k), "/all/") {
-			return 2
-		}
-		return 0
-	}
-	return 2
-}
-
 // restoreOnHost writes a key's expected value on the host itself, where that
 // is allowed, and tells whether it wrote.
 func (r *run) restoreOnHost(e trace.Effect) bool {
 	if !e.Before.OK() || !r.mayRestore(e) {
 		return false
 	}
-	if r.announceOverwriting(e) != nil {
+	if !r.leaks.ConfirmedAt(e.Place) && r.o.Record.Lend(e.Key, e.After) != nil {
 		return false // the next announcement fails, too
 	}
 	err := r.m.Host().Write(e.Key, e.Before.Value)
@@ -289,6 +271,9 @@ func (r *run) returnForced() {
 		}
 		if r.m.Host().Read(k) != ours {
 			continue // changed again meanwhile
+		}
+		if r.o.Record.Theirs(k, theirs) != nil {
+			continue // the next announcement fails, too
 		}
 		if err := r.m.Host().Write(k, theirs.Value); err != nil {
 			r.warn("could not give %s the value back that another program had written: %v", k, err)

@@ -84,7 +84,7 @@ type run struct {
 	kept      map[sysctl.Key]string // host keys that we wrote and could not put back, with why
 	skipped   []report.Skipped      // what was asked for and not done
 	unended   atomic.Bool           // a child was killed and did not end: it may be in the middle of a write
-	guarding
+	verified  bool                  // the host was compared with how it was found
 }
 
 // Run does one run. The report is never nil: with an error it says what was
@@ -95,7 +95,9 @@ func Run(ctx context.Context, m netns.Machine, o Options) (*report.Report, error
 	r := newRun(m, o)
 	r.asked = ctx
 	err := r.all(ctx)
-	r.aborted = err != nil
+	if r.aborted = err != nil; r.aborted {
+		r.o.Record.Ending()
+	}
 	reached := r.phase
 	if r.host != nil {
 		defer func() { _ = r.host.Close() }() // it is looked at for the report, too
@@ -103,9 +105,9 @@ func Run(ctx context.Context, m netns.Machine, o Options) (*report.Report, error
 			err = errors.Join(err, ferr)
 		}
 		if err == nil {
-			err = r.guarding.failed // of the last that was put back
+			err = r.o.Record.Err() // of the last that was put back
 		}
-		err = errors.Join(err, r.endGuard())
+		err = errors.Join(err, r.endRecord())
 	}
 	if err == nil {
 		r.enter(PhaseReport, "")
@@ -170,12 +172,7 @@ func (r *run) write(ctx context.Context, w *client.Client) error {
 		return w.Quit()
 	}
 	order := r.plan.Order(r.rng)
-	back := order.Reversed()
-	if err := r.announceAhead(PhaseForward, order.Batches(r.o.BatchSize)); err != nil {
-		return err
-	}
-	next := func() error { return r.announceAhead(PhaseReverse, back.Batches(r.o.BatchSize)) }
-	if err := r.pass(ctx, PhaseForward, w, order, next); err != nil {
+	if err := r.pass(ctx, PhaseForward, w, order); err != nil {
 		return err
 	}
 	w2, err := r.takeNext(ctx)
@@ -183,7 +180,7 @@ func (r *run) write(ctx context.Context, w *client.Client) error {
 		return err
 	}
 	defer w2.Abandon()
-	if err := r.pass(ctx, PhaseReverse, w2, back, func() error { return nil }); err != nil {
+	if err := r.pass(ctx, PhaseReverse, w2, order.Reversed()); err != nil {
 		return err
 	}
 	if r.o.Thorough {
@@ -229,16 +226,10 @@ func (r *run) skip(p Phase, why string) {
 
 // start starts a child, with devices if these are wanted.
 func (r *run) start(ctx context.Context, role netns.Role, devices bool) (*client.Client, error) {
-	cfg := client.Config{Pace: r.pace, Writing: r.o.Writing, Unended: &r.unended}
-	if r.o.Guard != nil {
-		cfg.Announce = r.announceRequest
-	}
+	cfg := client.Config{Pace: r.pace, Announce: r.announce, Writing: r.o.Writing, Unended: &r.unended}
 	c, err := client.Start(ctx, r.m, role, cfg)
 	if err != nil {
 		return nil, err
-	}
-	if r.o.Guard != nil {
-		r.o.Guard.Child(c.PID())
 	}
 	if devices && r.o.Devices.wanted() {
 		err = c.MakeDevices(r.o.Devices.request())

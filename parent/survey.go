@@ -32,7 +32,7 @@ func (r *run) survey(ctx context.Context) (*client.Client, error) {
 	if len(r.o.Covered) > 0 {
 		r.skip(PhaseSurvey, fmt.Sprintf("something is mounted on %s: what the host has there can be neither observed nor put back, so no key there was written", named(r.o.Covered)))
 	}
-	if err := r.beginGuard(); err != nil {
+	if err := r.beginRecord(); err != nil {
 		return nil, err
 	}
 	if r.o.Thorough && !r.o.DryRun {
@@ -45,7 +45,7 @@ func (r *run) survey(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.announce(Announcement{}); err != nil { // nothing yet: is the guard ready?
+	if err := r.o.Record.Open(); err != nil {
 		abandonAll(started)
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (r *run) allValues(ctx context.Context) error {
 
 func (p *passState) perturbExactly(ctx context.Context, w *client.Client) error {
 	batches := p.plan.ValuesOrder(p.rng).Batches(exactSize * p.o.BatchSize)
-	if err := p.announceAhead(p.kind, batches); err != nil {
+	if err := p.onRecord(batches); err != nil {
 		return err
 	}
 	return p.perturbAll(ctx, w, batches)

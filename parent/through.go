@@ -34,13 +34,9 @@ func (r *run) writeThrough(p client.Passed, again trace.Write) trace.Write {
 // through makes writes through descriptors that a writer opens for them, and
 // watches the host meanwhile. Where its namespace is to be gone, it ends the writer.
 func (r *run) through(ctx context.Context, w *client.Client, again []trace.Write) (ws []trace.Write, seen []trace.Effect, err error) {
-	if err := r.announceWrites(w, again); err != nil {
+	if err := r.announceThrough(again); err != nil {
 		return nil, nil, err
 	}
-	return r.throughAnnounced(ctx, w, again)
-}
-
-func (r *run) throughAnnounced(ctx context.Context, w *client.Client, again []trace.Write) (ws []trace.Write, seen []trace.Effect, err error) {
 	all, err := r.handedOver(ctx, w, again)
 	if err != nil {
 		return nil, nil, err

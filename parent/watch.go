@@ -15,9 +15,6 @@ import (
 // at work on its own device only. So are a few keys where each was alone before.
 // With an error it returns what was written until then.
 func (r *run) perturb(w *client.Client, items []protocol.Item) (ws []trace.Write, seen []trace.Effect, err error) {
-	if err := r.announceItems(w, items); err != nil {
-		return nil, nil, err
-	}
 	for len(items) > 0 && err == nil {
 		n := alikeItems(items)
 		if items[0].Exact { // there are many passes of these, and most of what leaks has shown before
@@ -77,9 +74,6 @@ func (r *run) replay(ctx context.Context, w *client.Client, again []trace.Write)
 }
 
 func (r *run) replayByPath(_ context.Context, w *client.Client, again []trace.Write) (ws []trace.Write, seen []trace.Effect, err error) {
-	if err := r.announceWrites(w, again); err != nil {
-		return nil, nil, err
-	}
 	for i := range again {
 		err = r.watch([]sysctl.Key{again[i].Key}, &ws, &seen, func() ([]trace.Write, error) {
 			return w.Replay(again[i : i+1])
@@ -119,7 +113,7 @@ func (r *run) watch(keys []sysctl.Key, ws *[]trace.Write, seen *[]trace.Effect, 
 	if came := keysWithout(r.arrived(), had); len(came) > 0 {
 		*seen = append(*seen, r.sawLoading(done, came)...)
 	}
-	r.learn(done)
+	_ = r.o.Record.ReadBack(done) // what then fails, the next announcement tells
 	*ws = append(*ws, done...)
 	return err
 }

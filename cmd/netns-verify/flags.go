@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/keyfile"
 	"github.com/netns-verify/netns-verify/internal/report/render"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/record"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -108,7 +108,7 @@ func (f *runFlags) check() error {
 		text string
 	}{
 		{f.batchSize < 1 || f.batchSize > 1_000_000, "--batch-size must be 1 to 1000000"},
-		{f.settle < time.Millisecond || f.settle > journal.MaxSettle, "--settle must be 1ms to 1h, such as 300ms"},
+		{f.settle < time.Millisecond || f.settle > record.MaxSettle, "--settle must be 1ms to 1h, such as 300ms"},
 		{f.deadline < time.Millisecond || f.deadline > time.Hour, "--deadline must be 1ms to 1h, such as 30s"},
 		{badWait(f.wait), wrongWait},
 		{len(f.allowUntested) > 0 && !f.strict, "--allow-untested means nothing without --strict"},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,12 +20,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/testenv"
-	"github.com/netns-verify/netns-verify/parent"
-	"github.com/netns-verify/netns-verify/protocol"
+	"github.com/netns-verify/netns-verify/parent/record"
+	"github.com/netns-verify/netns-verify/parent/restore"
+	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
 // guardianOf finds a run's guardian.
@@ -32,7 +33,7 @@ func guardianOf(t *testing.T, run *toolRun) int {
 	t.Helper()
 	for _, pid := range descendants(t, run.mark) {
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may end meanwhile
-		if bytes.HasPrefix(line, []byte(parent.GuardianEntry+"\x00")) {
+		if bytes.HasPrefix(line, []byte(restore.GuardianEntry+"\x00")) {
 			return pid
 		}
 	}
@@ -144,7 +145,7 @@ func TestBothKilled(t *testing.T) {
 	_ = run.cmd.Wait() // it was killed
 	awaitGone(t, run.mark)
 	// Whatever it was doing, this is a state that it may have left.
-	leaked := announcedFor(t, "net/core/keyb")
+	leaked := sentTo(t, "net/core/keyb")
 	if err := os.WriteFile(filepath.Join(root, "net/core/keyb"), []byte(leaked+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -161,56 +162,56 @@ func TestBothKilled(t *testing.T) {
 	noJournal(t)
 }
 
-// announcedFor is a value that the journal has for a key.
-func announcedFor(t *testing.T, key string) string {
+// sentTo is a value that, by the journal, was sent to a key.
+func sentTo(t *testing.T, key string) string {
 	t.Helper()
-	text, err := os.ReadFile(journalPath())
+	rec, err := record.Read(journalPath())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range bytes.Lines(text) {
-		var l journal.Line
-		if json.Unmarshal(line, &l) != nil || l.Announced == nil {
-			continue
-		}
-		for _, w := range l.Announced.Writes {
-			if i := slices.IndexFunc(w.Values, func(v protocol.Bytes) bool { return v != "100" }); string(w.Key) == key && i >= 0 {
-				return string(w.Values[i])
-			}
+	for v := range 200 {
+		if value := strconv.Itoa(v); value != "100" && rec.SentTo(sysctl.Key(key), value) {
+			return value
 		}
 	}
-	t.Fatalf("nothing was announced for %s:\n%s", key, text)
+	t.Fatalf("nothing was sent to %s", key)
 	return ""
 }
 
-// leaveJournal makes a journal of a tree, as if a run had been killed.
-func leaveJournal(t *testing.T, root string, change func(*journal.Header)) {
+// leaveJournal makes a journal of a tree, as if a run had been killed: it has sent 101 to two
+// keys, and more may be added.
+func leaveJournal(t *testing.T, root string, change func(*record.Config), more ...func(*record.Writer) error) {
+	t.Helper()
+	leaveSettling(t, root, 0, change, more...)
+}
+
+func leaveSettling(t *testing.T, root string, settle time.Duration, change func(*record.Config), more ...func(*record.Writer) error) {
 	t.Helper()
 	tree := sysctl.NewProc(root)
 	s, err := sysctl.Survey(tree, tree.Keep())
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, err := journal.Here(root)
-	if err != nil {
+	cfg := record.Config{Path: journalPath()}
+	if cfg.Place, err = record.Here(root); err != nil {
 		t.Fatal(err)
 	}
-	h := &journal.Header{Version: journal.Version, Place: here, PID: 42, Started: time.Unix(0, 0).UTC(), Keys: len(s)}
 	if change != nil {
-		change(h)
+		change(&cfg)
 	}
-	f, err := journal.Create(journalPath(), append([]journal.Line{{Header: h}}, journal.HostLines(s)...))
-	if err != nil {
-		t.Fatal(err)
+	w := record.NewWriter(cfg)
+	t.Cleanup(func() { _ = record.Remove(journalPath()) })
+	err = errors.Join(w.Begin(s, settle), w.Through([]trace.Write{{Key: "net/core/keya", Value: "101"}, {Key: "net/core/keyb", Value: "101"}}))
+	for _, add := range more {
+		err = errors.Join(err, add(w))
 	}
-	t.Cleanup(func() { _ = journal.Remove(journalPath()) })
-	err = f.Append(journal.Line{Announced: &journal.Announced{Writes: []journal.Write{
-		{Key: "net/core/keya", Values: []protocol.Bytes{"101"}}, {Key: "net/core/keyb", Values: []protocol.Bytes{"101"}},
-	}}})
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, w.End(true)); err != nil {
 		t.Fatal(err)
 	}
 }
+
+// loud has others write sysctls.
+func loud(w *record.Writer) error { return w.Noise(true) }
 
 func setKey(t *testing.T, root, key, value string) {
 	t.Helper()
@@ -227,9 +228,9 @@ func TestRestore(t *testing.T) {
 		t.Errorf("without a journal: exit status %d, %s%s", status, stdout, stderr)
 	}
 	root := sharedTree(t, 3)
-	leaveJournal(t, root, nil)
+	leaveJournal(t, root, nil, loud)
 	setKey(t, root, "net/core/keya", "101")
-	setKey(t, root, "net/core/keyb", "777") // was announced with another value
+	setKey(t, root, "net/core/keyb", "777") // another value was sent to it
 	changed := readTree(t, root)
 	for _, args := range [][]string{{"--dry-run"}, {"--dry-run", "--json"}, {}} {
 		status, stdout, stderr := cli(t, append([]string{"restore", "--root", root}, args...)...)
@@ -251,15 +252,54 @@ func TestRestore(t *testing.T) {
 	}
 	want := []change{
 		{"net/core/keya", "", "100", "101", isRestored, "", false},
-		{"net/core/keyb", "", "100", "777", leftAlone, "no write of the run explains it", false},
+		{"net/core/keyb", "", "100", "777", leftAlone, "no write of the run explains it, and others are writing sysctls", false},
 	}
-	if !slices.Equal(said.Changes, want) || said.PID != 42 {
+	if !slices.Equal(said.Changes, want) || said.PID != os.Getpid() {
 		t.Errorf("said %s", stdout)
 	}
 	if after := readTree(t, root); !strings.Contains(after, "keya=100\n") || !strings.Contains(after, "keyb=777\n") {
 		t.Errorf("the host:\n%s", after)
 	}
 	noJournal(t)
+}
+
+// What nothing explains is put back if nobody else writes sysctls; later than a minute after
+// the run only where that is asked for.
+func TestRestoreUnexplained(t *testing.T) {
+	testenv.OwnMachine(t)
+	root := sharedTree(t, 3)
+	before := readTree(t, root)
+	for _, stale := range []bool{false, true} {
+		leaveJournal(t, root, nil)
+		setKey(t, root, "net/core/keya", "101")
+		setKey(t, root, "net/core/keyb", "777")
+		args := []string{"restore", "--root", root, "--yes"}
+		if stale {
+			then := time.Now().Add(-2 * time.Minute)
+			if err := os.Chtimes(journalPath(), then, then); err != nil {
+				t.Fatal(err)
+			}
+			status, stdout, stderr := cli(t, "restore", "--root", root)
+			if status != report.ExitUsage || !strings.Contains(stderr, "put back 1 key of this host") || !strings.Contains(stderr, "--all") || !strings.Contains(stdout, "more than a minute ago") {
+				t.Errorf("not agreed: exit status %d, %s%s", status, stdout, stderr)
+			}
+			args = append(args, "--all")
+		}
+		status, stdout, stderr := cli(t, args...)
+		if status != report.ExitClean || !strings.Contains(stdout, "2 keys put back") || !strings.Contains(stdout, "net.core.keyb: 777, was 100") || readTree(t, root) != before {
+			t.Errorf("stale %v: exit status %d, %s%s", stale, status, stdout, stderr)
+		}
+		noJournal(t)
+	}
+	leaveJournal(t, root, nil)
+	setKey(t, root, "net/core/keyb", "777")
+	then := time.Now().Add(-2 * time.Minute)
+	if err := os.Chtimes(journalPath(), then, then); err != nil {
+		t.Fatal(err)
+	}
+	if status, stdout, stderr := cli(t, "restore", "--root", root, "--yes"); status != report.ExitClean || !strings.Contains(stdout, "left alone, although not as found: 1 other key") || !strings.Contains(readTree(t, root), "keyb=777\n") {
+		t.Errorf("not all: exit status %d, %s%s", status, stdout, stderr)
+	}
 }
 
 // A write that was made just before the run was killed has its effect while restore looks:
@@ -276,7 +316,7 @@ func TestRestoreLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sharedTree(t, 2)
-			leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3000 })
+			leaveSettling(t, root, 3*time.Second, nil)
 			came := make(chan struct{})
 			go func() {
 				defer close(came)
@@ -288,7 +328,7 @@ func TestRestoreLate(t *testing.T) {
 			if status != tt.status || !strings.Contains(stdout+stderr, tt.says) || !strings.Contains(readTree(t, root), tt.then) {
 				t.Errorf("exit status %d, %s%s", status, stdout, stderr)
 			}
-			if _, err := journal.Read(journalPath()); errors.Is(err, fs.ErrNotExist) != (status == report.ExitClean) {
+			if _, err := record.Read(journalPath()); errors.Is(err, fs.ErrNotExist) != (status == report.ExitClean) {
 				t.Errorf("the journal: %v", err)
 			}
 		})
@@ -307,7 +347,7 @@ func TestRestoreWithoutRoot(t *testing.T) {
 	if status != report.ExitUnverified || !strings.Contains(stderr, root) || !strings.Contains(stderr, "ENOENT") {
 		t.Errorf("exit status %d, %s%s", status, stdout, stderr)
 	}
-	if _, err := journal.Read(journalPath()); err != nil {
+	if _, err := record.Read(journalPath()); err != nil {
 		t.Error(err)
 	}
 }
@@ -318,17 +358,17 @@ func TestRestoreStopped(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
 	root := sharedTree(t, 2)
-	leaveJournal(t, root, func(h *journal.Header) { h.SettleMS = 3_600_000 })
+	leaveSettling(t, root, time.Hour, nil, loud)
 	setKey(t, root, "net/core/keya", "101")
 	setKey(t, root, "net/core/keyb", "777")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(signalled{syscall.SIGTERM})
 	r := &restoring{root: root, path: journalPath(), stdout: printer{to: os.Stdout}, stderr: os.Stderr}
-	p, done, err := r.open()
+	h, done, err := r.open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = putBack(ctx, p)
+	err = putBack(ctx, h)
 	done()
 	if err == nil || !strings.Contains(err.Error(), "ended by SIGTERM") {
 		t.Errorf("said %v", err)
@@ -342,28 +382,22 @@ func TestRestoreStopped(t *testing.T) {
 	if after := readTree(t, root); !strings.Contains(after, "keya=100\n") || !strings.Contains(after, "keyb=777\n") {
 		t.Errorf("the host:\n%s", after)
 	}
-	if _, err := journal.Read(journalPath()); err != nil {
+	if _, err := record.Read(journalPath()); err != nil {
 		t.Error(err)
 	}
 }
 
-// What the run had overwritten to see whose it was is shown, and given back.
-func TestRestoreOverwritten(t *testing.T) {
+// What the run had put back, not knowing yet whose it was, stays, and is shown.
+func TestRestoreLent(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
 	root := sharedTree(t, 2)
-	leaveJournal(t, root, nil)
-	over := journal.Line{Overwritten: &journal.Values{Values: []journal.Value{journal.ValueOf("net/core/keyb", sysctl.State{Value: "777"})}}}
-	if err := journal.Append(journalPath(), over); err != nil {
-		t.Fatal(err)
-	}
-	status, stdout, stderr := cli(t, "restore", "--root", root, "--dry-run")
-	if status != report.ExitClean || !strings.Contains(stdout, "had 777, has 100 again: the run has put it back") || strings.Contains(readTree(t, root), "777") {
-		t.Errorf("--dry-run: exit status %d, %s%s", status, stdout, stderr)
-	}
-	status, stdout, stderr = cli(t, "restore", "--root", root, "--yes")
-	if status != report.ExitClean || !strings.Contains(readTree(t, root), "keyb=777\n") {
-		t.Errorf("exit status %d, %s%s", status, stdout, stderr)
+	leaveJournal(t, root, nil, func(w *record.Writer) error { return w.Lend("net/core/keyb", sysctl.State{Value: "777"}) })
+	for _, how := range []string{"--dry-run", "--yes"} {
+		status, stdout, stderr := cli(t, "restore", "--root", root, how)
+		if status != report.ExitClean || !strings.Contains(stdout, "net.core.keyb: had 777, has 100 again: the run itself had put it back") || strings.Contains(readTree(t, root), "777") {
+			t.Errorf("%s: exit status %d, %s%s", how, status, stdout, stderr)
+		}
 	}
 	noJournal(t)
 }
@@ -394,12 +428,12 @@ func TestJournalElsewhere(t *testing.T) {
 	testenv.OwnMachine(t)
 	for _, tt := range []struct {
 		name, says string
-		change     func(*journal.Header)
+		change     func(*record.Config)
 		runs       bool
 	}{
-		{"boot", "no sysctl outlives a boot", func(h *journal.Header) { h.BootID = "another" }, true},
-		{"namespace", "another network namespace", func(h *journal.Header) { h.NetNS++ }, false},
-		{"root", "another sysctl directory", func(h *journal.Header) { h.Root = "/elsewhere" }, false},
+		{"boot", "no sysctl outlives a boot", func(c *record.Config) { c.Place.BootID = "another" }, true},
+		{"namespace", "another network namespace", func(c *record.Config) { c.Place.NetNS++ }, false},
+		{"root", "another sysctl directory", func(c *record.Config) { c.Place.Root = "/elsewhere" }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := sharedTree(t, 1)
@@ -425,7 +459,7 @@ func TestJournalElsewhere(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Dir(journalPath()), 0o700), os.WriteFile(journalPath(), []byte("{}\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = journal.Remove(journalPath()) }()
+	defer func() { _ = record.Remove(journalPath()) }()
 	for _, command := range []string{"run", "restore"} {
 		if status, stdout, stderr := cli(t, command, "--root", sharedTree(t, 1)); status != report.ExitUnverified || stdout != "" || !strings.Contains(stderr, journalPath()+": line 1: header") {
 			t.Errorf("%s, malformed: exit status %d, %s%s", command, status, stdout, stderr)

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/internal/hostinfo"
-	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 	"github.com/netns-verify/netns-verify/internal/vm"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/record"
+	"github.com/netns-verify/netns-verify/parent/restore"
 )
 
 // readOnly is the error of a sysctl tree that cannot be written to.
@@ -32,7 +32,7 @@ func hint(err error) string {
 	var path *os.PathError
 	started := errors.As(err, &path) && path.Op == "fork/exec"
 	var left leftOver
-	var malformed journal.Malformed
+	var malformed record.Malformed
 	var report unwritten
 	var writer cannotBe
 	switch {
@@ -53,9 +53,9 @@ func hint(err error) string {
 		return "run netns-verify restore (it shows what is different, and asks), or netns-verify run --restore-first"
 	case errors.As(err, &malformed):
 		return "another version of the tool has written it, or something has changed it: nothing was touched; to go on with the host as it is, remove the file"
-	case errors.Is(err, parent.ErrJournal):
+	case errors.Is(err, record.ErrKeep):
 		return "what the host's keys are is kept there for the case that this process and its guardian are killed; make room for it, or go without: --no-journal"
-	case errors.Is(err, parent.ErrGuardianGone):
+	case errors.Is(err, restore.ErrGuardianGone):
 		return "something has killed it, such as the kernel where memory is short (its log tells), so this run was ended, and puts the host back: try again"
 	case errors.Is(err, lock.Err) && errors.Is(err, fs.ErrPermission):
 		return "have root make that file once, with mode 0644: every user who can read it can lock it"

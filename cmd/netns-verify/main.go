@@ -14,14 +14,14 @@ import (
 
 	"github.com/netns-verify/netns-verify/child"
 	"github.com/netns-verify/netns-verify/internal/guest"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/restore"
 )
 
 func init() {
 	reexec.Register(child.Entry, func() { child.Main(build()) })
 	reexec.Register(child.DrainEntry, child.DrainMain)
 	reexec.Register(child.OffspringEntry, child.OffspringMain)
-	reexec.Register(parent.GuardianEntry, func() { os.Exit(guard(os.Args[1:])) })
+	reexec.Register(restore.GuardianEntry, func() { os.Exit(guard(os.Args[1:])) })
 	reexec.Register(guest.ModprobePath, func() { os.Exit(guest.Modprobe(os.Args)) })
 }
 

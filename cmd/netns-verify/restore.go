@@ -9,35 +9,32 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
-	"github.com/netns-verify/netns-verify/child"
-	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/lock"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
-	"github.com/netns-verify/netns-verify/parent"
 	"github.com/netns-verify/netns-verify/parent/netns"
+	"github.com/netns-verify/netns-verify/parent/record"
+	"github.com/netns-verify/netns-verify/parent/restore"
 )
 
 // restoring is one `restore`.
 type restoring struct {
-	root                           string
-	yes, dryRun, json, showSecrets bool
-	stdout                         printer
-	stderr                         *os.File
-	path                           string
-	wait                           time.Duration
-	known                          *journal.Journal
-	signal                         error // that came until it was over
-	tried                          bool  // it is over
-	said                           restored
+	root                                string
+	yes, all, dryRun, json, showSecrets bool
+	stdout                              printer
+	stderr                              *os.File
+	path                                string
+	wait                                time.Duration
+	known                               *record.Record
+	signal                              error // that came until it was over
+	tried                               bool  // it is over
+	said                                restored
 }
 
 // restored is what `restore --json` prints (docs/restore.md).
@@ -61,13 +58,12 @@ type change struct {
 	State  string `json:"state"`
 	Why    string `json:"why,omitempty"`
 
-	had bool // After is what it had until the run put it back: it has Before
+	had bool // the run itself had put it back: it has Before
 }
 
 // The states of a change.
 const (
 	toRestore   = "to restore"
-	toLookInto  = "to look into"
 	isRestored  = "restored"
 	notRestored = "not restored"
 	leftAlone   = "left alone"
@@ -79,10 +75,10 @@ func restoreCommand(_ []string, stdout, stderr *os.File) *cobra.Command {
 		Use:   "restore",
 		Short: "Put back what a run that was killed has left on the host",
 		Long: `Compare the host with the journal that a run leaves when both it and its guardian
-are killed, and put back what the run's writes may have changed: a key that has a
-value which was written to it in a namespace, or that a confirmed leak changes. For
-what else has changed, the run's writes are made once more in a fresh namespace: what
-comes with them is put back, too. Everything else is shown and left alone.
+are killed, and put back what the run's writes explain: a key that has a value which
+was written to it in a namespace, or that a leak changes. What nothing explains is put
+back, too, if nobody else writes sysctls; but later than a minute after the run it is
+only shown, unless --all or you say otherwise. Everything is shown with both values.
 
 Without a journal there is nothing to do. One of another boot, of another network
 namespace or of another --root is named, and nothing is touched.
@@ -107,6 +103,7 @@ not agreed to, 3 something could not be put back, or the journal is not for here
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVarP(&r.yes, "yes", "y", false, "agree without being asked")
+	cmd.Flags().BoolVar(&r.all, "all", false, "put back what nothing explains, too, however long the run is over")
 	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "show the differences and change nothing")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the result as JSON")
 	cmd.Flags().BoolVar(&r.showSecrets, "show-secrets", false, "show values of keys that not everybody may read")
@@ -119,7 +116,7 @@ not agreed to, 3 something could not be put back, or the journal is not for here
 func (r *restoring) run() error {
 	r.path = journalPath()
 	r.said = restored{Journal: r.path, Changes: []change{}}
-	p, done, err := r.open()
+	h, done, err := r.open()
 	if errors.Is(err, errNoJournal) {
 		says := "no run has left anything: there is no " + r.path
 		if others := ofUsers(); len(others) > 0 {
@@ -127,57 +124,79 @@ func (r *restoring) run() error {
 		}
 		return r.end(nil, says)
 	}
+	if err == nil {
+		defer done()
+		if r.all {
+			err = h.All()
+		}
+	}
+	if err == nil && !r.yes && len(h.Off) == 0 { // the run may have been killed a moment ago
+		err = h.Look(context.Background())
+	}
 	if err != nil {
 		return r.end(err, "")
 	}
-	defer done()
-	if !r.yes && len(p.Off)+len(p.Open) == 0 { // the run may have been killed a moment ago
-		if err := p.LookLate(context.Background()); err != nil {
-			return r.end(err, "")
-		}
-	}
-	r.collect(p)
+	r.collect(h)
 	if !r.json {
 		r.show()
 	}
-	needed := len(p.Off)+len(p.Open) > 0
-	switch {
-	case r.dryRun:
+	if r.dryRun {
 		return r.end(nil, "dry run: nothing was changed")
-	case needed && !r.yes:
-		if err := r.ask(len(p.Off), len(p.Open)); err != nil {
-			return err
-		}
 	}
-	if needed || r.yes { // without anybody's word for it nothing is written
-		err = r.putBack(p)
+	if err := r.agree(h); err != nil {
+		return err
+	}
+	if len(h.Off) > 0 || r.yes { // without anybody's word for it nothing is written
+		err = r.putBack(h)
 	}
 	if err == nil {
-		err = journal.Remove(r.path)
+		err = record.Remove(r.path)
 	} else {
 		err = fmt.Errorf("%w; %s stays", err, r.path)
 	}
 	if err == nil && r.signal != nil {
 		err = fmt.Errorf("%w, when all was done: nothing of that run is left", r.signal)
 	}
-	says := report.Plural(len(p.Restored), "key") + " put back; nothing that is known to be of that run is left on the host"
-	if n := len(p.Open) + len(p.Left); n > 0 {
+	put, _ := h.Done()
+	says := report.Plural(len(put), "key") + " put back; nothing that is known to be of that run is left on the host"
+	if n := len(h.Off); n > 0 {
+		says += ", but for " + report.Plural(n, "key") + " that the kernel does not take back before a reboot"
+	}
+	if n := len(h.Left); n > 0 {
 		says += "; left alone, although not as found: " + report.Plural(n, "other key")
 	}
 	return r.end(err, says)
 }
 
+// agree asks for what --yes or --all have not agreed to.
+func (r *restoring) agree(h *restore.Host) error {
+	stale := h.Stale()
+	switch {
+	case r.yes || len(h.Off) == 0 && !stale:
+		return nil
+	case !isTerminal(os.Stdin) || !isTerminal(r.stderr):
+		how := "; to agree, add --yes"
+		if stale {
+			how += ", and --all for keys that nothing explains"
+		}
+		return fmt.Errorf("restore would put back %s of this host%s", report.Plural(len(h.Off), "key"), how)
+	}
+	if n := len(h.Off); n > 0 && !r.ask("put back "+report.Plural(n, "key")+" of this host") {
+		return errors.New("restore was not agreed to: nothing was written")
+	}
+	if stale && r.ask("put back the other keys, too, which no write of the run explains, and which somebody may have changed since") {
+		return h.All()
+	}
+	return nil
+}
+
 // putBack puts the host back until a signal comes.
-func (r *restoring) putBack(p *parent.PutBack) error {
-	p.Record = func(l journal.Line) error { return journal.Append(r.path, l) }
+func (r *restoring) putBack(h *restore.Host) error {
 	ctx, _, stop := untilSignal(context.Background(), zerolog.Nop(), "")
 	defer stop()
-	defer context.AfterFunc(ctx, func() {
-		say(r.stderr, "%s: restore: stopping when the writes that are being made again are through\n", name)
-	})()
-	err := putBack(ctx, p)
+	err := putBack(ctx, h)
 	r.tried = true
-	r.collect(p)
+	r.collect(h)
 	stop()
 	if sig := (signalled{}); errors.As(context.Cause(ctx), &sig) {
 		r.signal = sig
@@ -186,24 +205,16 @@ func (r *restoring) putBack(p *parent.PutBack) error {
 }
 
 // putBack puts back all that is the run's. The error says what could not be.
-func putBack(ctx context.Context, p *parent.PutBack) error {
-	throughWriter, sure := os.Geteuid() != 0, true
-	err := p.All(ctx, throughWriter)
-	if err == nil && len(p.Open) > 0 && ctx.Err() == nil {
-		sure, err = p.LookInto(ctx, throughWriter)
-	}
+func putBack(ctx context.Context, h *restore.Host) error {
+	err := h.Put(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("put the host back: %w", err)
-	case p.Unended() != nil:
-		return p.Unended()
-	case len(p.Off) > 0:
-		return fmt.Errorf("%d of %s could not be put back: %s: %s", len(p.Off), report.Plural(len(p.Off)+len(p.Restored), "key"), p.Off[0].Key.Shown(), p.Why(p.Off[0]))
-	case ctx.Err() != nil && len(p.Open) > 0:
-		return fmt.Errorf("put the host back: stopped before it was known who made %s: %w", report.Plural(len(p.Open), "change"), context.Cause(ctx))
-	case !sure && len(p.Open) > 0:
-		return fmt.Errorf("others are writing sysctls now, so that nobody can tell who changed %s (%s): try again when they do not",
-			report.Plural(len(p.Open), "key"), p.Open[0].Key.Shown())
+	case h.Unended() != nil:
+		return h.Unended()
+	case h.Holds():
+		done, _ := h.Done()
+		return fmt.Errorf("%d of %s could not be put back: %s: %s", len(h.Off), report.Plural(len(h.Off)+len(done), "key"), h.Off[0].Key.Shown(), h.Why(h.Off[0]))
 	}
 	return nil
 }
@@ -211,7 +222,7 @@ func putBack(ctx context.Context, p *parent.PutBack) error {
 var errNoJournal = errors.New("there is no journal")
 
 // open takes the machine's lock, reads the journal and looks at the host.
-func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
+func (r *restoring) open() (h *restore.Host, done func(), err error) {
 	lock, err := lock.Await(context.Background(), r.wait, func(text string) { // signals end that at once
 		_, _ = fmt.Fprintf(r.stderr, "%s: restore: %s\n", name, text)
 	})
@@ -219,14 +230,14 @@ func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
 		return nil, nil, err
 	}
 	unlock := func() { _ = lock.Close() }
-	r.known, err = journal.Read(r.path)
+	r.known, err = record.Read(r.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = errNoJournal
 	case err == nil:
 		r.said.PID, r.said.Started = r.known.Header.PID, &r.known.Header.Started
-		var here journal.Place
-		if here, err = journal.Here(r.root); err == nil {
+		var here record.Place
+		if here, err = record.Here(r.root); err == nil {
 			err = r.known.Header.Check(here)
 		}
 		if err != nil {
@@ -237,70 +248,62 @@ func (r *restoring) open() (p *parent.PutBack, done func(), err error) {
 		unlock()
 		return nil, nil, err
 	}
-	p, end, err := openPutBack(netns.LinuxConfig{
-		Root: r.root, Entry: childEntry, DrainEntry: child.DrainEntry, Build: build(), UserNS: os.Geteuid() != 0, LogLevel: "error", Logger: zerolog.Nop(),
-	}, r.known)
+	h, end, err := openHost(r.root, r.known)
 	if err != nil {
 		unlock()
 		return nil, nil, err
 	}
-	return p, func() { end(); unlock() }, nil
+	return h, func() { end(); unlock() }, nil
 }
 
-// openPutBack compares the host with a journal.
-func openPutBack(cfg netns.LinuxConfig, j *journal.Journal) (*parent.PutBack, func(), error) {
-	m, err := netns.NewLinux(cfg)
+// openHost compares the host with a record.
+func openHost(root string, rec *record.Record) (*restore.Host, func(), error) {
+	devices, err := record.Devices()
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := parent.NewPutBack(m, j, parent.Options{Logger: zerolog.Nop()})
+	m, err := netns.NewLinux(restorer(root))
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := restore.Open(m, rec, devices)
 	if err != nil {
 		m.Close()
 		return nil, nil, err
 	}
-	return p, func() { p.Close(); m.Close() }, nil
+	return h, func() { h.Close(); m.Close() }, nil
 }
 
 // collect is what there is to say of the host by now.
-func (r *restoring) collect(p *parent.PutBack) {
+func (r *restoring) collect(h *restore.Host) {
 	r.said.Changes = []change{}
-	add := func(some []sysctl.Change, state string, why func(sysctl.Change) string) {
+	add := func(some []record.Change, state string, had bool, why func(record.Change) string) {
 		for _, c := range some {
-			had := p.Overwritten(c) || slices.Contains(p.Unsure, c)
 			key, b64 := report.ShowKey(string(c.Key))
 			r.said.Changes = append(r.said.Changes, change{key, base64.StdEncoding.EncodeToString(b64), r.value(c.Key, c.Before), r.value(c.Key, c.After), state, why(c), had})
 		}
 	}
-	ours := func(sysctl.Change) string { return "" }
-	add(p.Restored, isRestored, ours)
+	given := func(c record.Change) string { return c.Why }
+	done, loans := h.Done()
+	add(done, isRestored, false, func(record.Change) string { return "" })
+	add(loans, isRestored, true, func(record.Change) string {
+		return "the run itself had put it back, and did not know yet who had changed it"
+	})
 	if r.tried {
-		add(p.Off, notRestored, p.Why)
-		add(p.Open, leftAlone, func(sysctl.Change) string { return "no write of the run explains it" })
+		add(h.Off, notRestored, false, h.Why)
 	} else {
-		add(p.Off, toRestore, ours)
-		add(p.Open, toLookInto, func(c sysctl.Change) string {
-			if p.Overwritten(c) {
-				return "the run has put it back, to see whether its writes had changed it"
+		add(h.Off, toRestore, false, func(c record.Change) string {
+			if !c.Explained {
+				return "no write of the run explains it, but nobody else writes sysctls"
 			}
-			return "the run may have changed it"
+			return ""
 		})
 	}
-	add(p.Unsure, leftAlone, func(sysctl.Change) string {
-		return "the run had put it back, as a value of its own: a journal does not tell whether somebody else had set that, too"
-	})
-	add(p.Left, leftAlone, func(sysctl.Change) string { return "it came or went, or cannot be written" })
+	add(h.Left, leftAlone, false, given)
 }
 
 func (r *restoring) value(k sysctl.Key, st sysctl.State) string {
-	switch {
-	case st == sysctl.Absent:
-		return report.Shown{}.String()
-	case !st.OK():
-		return report.Shown{Errno: unix.ErrnoName(st.Errno)}.String()
-	case !r.showSecrets && (r.known.Secret(k) || r.known.Hides(st.Value)):
-		return "<secret>"
-	}
-	return report.Show(st.Value).String()
+	return restore.Show(r.known, k, st, r.showSecrets)
 }
 
 // show lists the differences for people.
@@ -320,22 +323,15 @@ func (r *restoring) show() {
 	}
 }
 
-// ask asks whoever is there; without anybody, that is a wrong command line.
-func (r *restoring) ask(off, open int) error {
-	what := "put back " + report.Plural(off, "key") + " of this host"
-	if open > 0 {
-		what += ", and see who changed " + report.Plural(open, "other key") + ", by making the run's writes once more in a fresh namespace"
-	}
-	if !isTerminal(os.Stdin) || !isTerminal(r.stderr) {
-		return fmt.Errorf("restore would %s; to agree, add --yes", what)
-	}
+// ask asks whoever is there.
+func (r *restoring) ask(what string) bool {
 	say(r.stderr, "Shall it %s? [y/N] ", what)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // no answer is a no
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
-		return nil
+		return true
 	}
-	return errors.New("restore was not agreed to: nothing was written")
+	return false
 }
 
 // end says how it went, and gives the exit status.

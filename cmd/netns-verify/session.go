@@ -173,12 +173,11 @@ func (s *session) verify(ctx context.Context, hurry <-chan struct{}, host *repor
 	o := s.f.options()
 	o.Logger, o.Hurry = s.log, hurry
 	if !s.f.dryRun {
-		g, err := s.startGuardian(ctx)
+		done, err := s.onRecord(&o)
 		if err != nil {
 			return &report.Report{}, err
 		}
-		defer g.Close()
-		o.Guard = g
+		defer done()
 	}
 	m, err := netns.NewLinux(s.machine())
 	if err != nil {

@@ -257,7 +257,7 @@ func (f *family) Start(ctx context.Context, _ netns.Role) (*netns.Process, error
 	ended := make(chan struct{})
 	var err error
 	go func() {
-		hello := protocol.Hello{Version: protocol.Version, Build: build, PID: n, NetNS: uint64(n)}
+		hello := protocol.Hello{Version: protocol.Version, Build: build, PID: noProcess + n, NetNS: uint64(n)}
 		err = child.Serve(tree, hello, requests, toParent, zerolog.Nop())
 		_ = requests.Close() // never fails, nor does the other
 		_ = toParent.Close()

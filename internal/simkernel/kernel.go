@@ -97,6 +97,10 @@ const build = "simulated"
 
 var errKilled = errors.New("signal: killed")
 
+// noProcess is beyond the pids that processes have (PID_MAX_LIMIT, linux/threads.h): nobody is
+// to take a child for one.
+const noProcess = 1 << 23
+
 // Start implements netns.Machine: child.Serve in a goroutine, on a fresh namespace.
 func (k *Kernel) Start(ctx context.Context, role netns.Role) (*netns.Process, error) {
 	if ctx.Err() != nil {
@@ -113,7 +117,7 @@ func (k *Kernel) Start(ctx context.Context, role netns.Role) (*netns.Process, er
 	go func() {
 		defer close(done)
 		number := 1000*len(role) + ns.number
-		hello := protocol.Hello{Version: protocol.Version, Build: build, PID: number, NetNS: uint64(number)}
+		hello := protocol.Hello{Version: protocol.Version, Build: build, PID: noProcess + number, NetNS: uint64(number)}
 		err := child.Serve(view{k, ns}, hello, requests, toParent, zerolog.Nop())
 		k.leave(ns)
 		_ = requests.Close() // never fails, nor does the other

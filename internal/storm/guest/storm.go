@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netns-verify/netns-verify/child"
-	"github.com/netns-verify/netns-verify/internal/journal"
 	"github.com/netns-verify/netns-verify/internal/storm/order"
-	"github.com/netns-verify/netns-verify/parent"
+	"github.com/netns-verify/netns-verify/parent/record"
+	putback "github.com/netns-verify/netns-verify/parent/restore"
 )
 
 const (
 	reportFile = "/tmp/report"
 	logFile    = "/tmp/log"
-	// nobodysJournal is where journal.Path finds it as that user.
+	// nobodysJournal is where record.Path finds it as that user.
 	nobodysJournal = "/tmp/netns-verify-65534/journal"
 )
 
@@ -79,7 +79,7 @@ func (s *storm) round(kind order.Kind, row order.Row) order.Round {
 	r.Wrong = append(r.Wrong, s.host.off()...)
 	// A key that moves by itself, slowly, looks like somebody else's doing, who may
 	// want to know: then the journal stays until it has been looked at.
-	left := journal.Path()
+	left := record.Path()
 	if row.Nobody {
 		left = nobodysJournal
 	}
@@ -103,7 +103,7 @@ func (s *storm) round(kind order.Kind, row order.Row) order.Round {
 // hit does it, and returns the signal that was sent; 0 where nobody was there.
 func (s *storm) hit(kind order.Kind, pid int) unix.Signal {
 	all := processes()
-	guardian := all[parent.GuardianEntry]
+	guardian := all[putback.GuardianEntry]
 	var targets []int
 	sig := unix.SIGKILL
 	switch kind {
