@@ -32,7 +32,7 @@ func TestOneWay(t *testing.T) {
 		{"moved by another", []trace.Write{other, innocent}, 0, 2},
 		{"not written", []trace.Write{other}, 0, 1},
 	} {
-		r := &run{secrets: verdict.NewSecrets(false), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}
+		r := &run{o: Options{}.withDefaults(), secrets: verdict.NewSecrets(false), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}
 		r.oneWay(e, tc.batch)
 		l := r.leaks[0]
 		if len(r.leaks) != 1 || l.Status != finding.OneWay || len(l.Cause) != tc.cause || len(l.Candidates) != tc.candidates {
@@ -42,7 +42,7 @@ func TestOneWay(t *testing.T) {
 			t.Errorf("%s: cause keys %v, candidate keys %v", tc.name, r.leaks.Causes(trace.WriterRoot), r.leaks.Candidates(trace.WriterRoot))
 		}
 	}
-	r := &run{secrets: verdict.NewSecrets(false), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}
+	r := &run{o: Options{}.withDefaults(), secrets: verdict.NewSecrets(false), log: zerolog.Nop(), writing: &writing{writer: trace.WriterRoot}}
 	user := other
 	user.By = trace.WriterUserNS
 	r.oneWay(e, []trace.Write{other, user, user})

@@ -65,8 +65,8 @@ type Options struct {
 	// Hurry, once closed, has a run that was told to stop not wait for what may
 	// still come late. The host is put back all the same.
 	Hurry <-chan struct{}
-	// Record, if not nil, has on file what whoever puts the host back needs, where the run
-	// cannot any more.
+	// Record has on file what whoever puts the host back needs, where the run cannot any more
+	// (default: it is kept in memory only).
 	Record *record.Writer
 	// Found, if not nil, is given each leak once, as the report has it so far.
 	Found func(report.Leak)
@@ -113,6 +113,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxReplays <= 0 {
 		o.MaxReplays = DefaultMaxReplays
+	}
+	if o.Record == nil {
+		o.Record = record.NewWriter(record.Config{})
 	}
 	if len(o.Writers) == 0 {
 		o.Writers = []trace.Writer{trace.WriterRoot}

@@ -16,17 +16,11 @@ import (
 
 // beginRecord comes before anything is written.
 func (r *run) beginRecord() error {
-	if r.o.DryRun {
-		r.o.Record = nil
-	}
 	return r.o.Record.Begin(r.host.Baseline(), r.o.Settle)
 }
 
 // onRecord has a pass's values on record before its first batch is sent.
 func (p *passState) onRecord(batches [][]int) error {
-	if p.o.Record == nil {
-		return nil
-	}
 	items := make([][]protocol.Item, len(batches))
 	for i, batch := range batches {
 		for _, index := range batch {
@@ -56,9 +50,6 @@ func (r *run) announceThrough(ws []trace.Write) error {
 // recordLearnt has on record what is known of the host's keys by now. What was not as found
 // before the first write is others' doing.
 func (r *run) recordLearnt() error {
-	if r.o.Record == nil {
-		return nil
-	}
 	if !r.o.Record.Record().Sent() {
 		off, err := r.hostOff()
 		if err != nil {
@@ -110,11 +101,11 @@ func (r *run) endRecord() error {
 	left := slices.ContainsFunc(r.lost, func(n report.NotRestored) bool {
 		return n.What == report.WhatSysctl && sysctl.Key(n.Key).Network() && !n.OneWay
 	})
-	keep := r.o.Record != nil && (left || !r.verified)
+	keep := r.o.Record.Filed() && (left || !r.verified)
 	if keep {
 		r.warn("the host is not as it was found: the journal is kept, for netns-verify restore to try again")
 	}
-	if r.o.Record != nil && r.unended.Load() {
+	if r.o.Record.Filed() && r.unended.Load() {
 		r.warn("%v", restore.ErrUnended)
 		return errors.Join(restore.ErrUnended, r.o.Record.End(true))
 	}

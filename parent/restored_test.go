@@ -629,7 +629,7 @@ func TestUnendedChild(t *testing.T) {
 
 // A run that only reads, and one that only puts back, is on record before it does.
 func TestReadsAreSent(t *testing.T) {
-	w := record.NewWriter(record.Config{Place: here})
+	w := record.NewWriter(record.Config{})
 	err := w.Begin(sysctl.Snapshot{{Key: other, Mode: 0o644, State: sysctl.State{Value: "10"}}}, DefaultSettle)
 	if err != nil || w.Record().Sent() {
 		t.Fatal(err, w.Record().Sent())

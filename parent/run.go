@@ -37,7 +37,6 @@ type run struct {
 	retired     []retired
 	spare       *spare         // a sibling that no trial has changed yet
 	next        *client.Client // the writer of the next pass
-	watching    []sysctl.Key   // keys of the host that are watched with every write
 	siblingBase map[sysctl.Key]sysctl.Entry
 	controlBase map[sysctl.Key]sysctl.Entry
 

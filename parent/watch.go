@@ -91,7 +91,6 @@ func (r *run) replayByPath(_ context.Context, w *client.Client, again []trace.Wr
 // its cause, and before it is swept the host's key may be put back by a later write
 // of the batch, or move on by itself.
 func (r *run) watch(keys []sysctl.Key, ws *[]trace.Write, seen *[]trace.Effect, do func() ([]trace.Write, error)) error {
-	keys = slices.Concat(keys, r.watching)
 	before, had := make([]sysctl.State, len(keys)), r.arrived()
 	for i, k := range keys {
 		before[i] = r.host.Look(k)

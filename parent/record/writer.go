@@ -27,7 +27,7 @@ type Config struct {
 }
 
 // Writer is the run's end of its record. What a run is about to do it appends first; what
-// could not be appended must not be done. All methods of a nil Writer do nothing.
+// could not be appended must not be done.
 type Writer struct {
 	cfg      Config
 	rec      Record
@@ -53,14 +53,15 @@ var ErrKeep = errors.New("keep the journal")
 
 // NewWriter makes a record that has nothing yet.
 func NewWriter(cfg Config) *Writer {
-	return &Writer{cfg: cfg, planned: map[planned]int{}, children: map[int]bool{}}
+	w := &Writer{cfg: cfg, planned: map[planned]int{}, children: map[int]bool{}}
+	if !w.Filed() {
+		w.cfg.Place = Place{BootID: "none", NetNS: 1} // nobody will ask
+	}
+	return w
 }
 
 // Begin says how the host was found. Nothing has been written by then, and no file is made.
 func (w *Writer) Begin(host sysctl.Snapshot, settle time.Duration) error {
-	if w == nil {
-		return nil
-	}
 	host = slices.DeleteFunc(slices.Clone(host), func(e sysctl.Entry) bool { return !e.Key.Network() })
 	w.first = append([]Line{{Header: &Header{
 		Version: Version, Tool: w.cfg.Tool, Place: w.cfg.Place, PID: os.Getpid(), Started: time.Now().UTC(), Keys: len(host),
@@ -77,19 +78,16 @@ func (w *Writer) Begin(host sysctl.Snapshot, settle time.Duration) error {
 // Record is what it says by now.
 func (w *Writer) Record() *Record { return &w.rec }
 
+// Filed tells that who comes after the run can read it.
+func (w *Writer) Filed() bool { return w.cfg.Path != "" || w.cfg.File != nil }
+
 // Open makes the file, if it is not there yet.
 func (w *Writer) Open() error {
-	if w == nil {
-		return nil
-	}
 	return w.append()
 }
 
 // Plan says what a pass is going to send, in which batches.
 func (w *Writer) Plan(batches [][]protocol.Item) error {
-	if w == nil {
-		return nil
-	}
 	var ls []Line
 	clear(w.planned)
 	for _, items := range batches {
@@ -122,9 +120,6 @@ func valuesOf(items []protocol.Item) (ws []Write) {
 
 // Request says what a child is about to be sent.
 func (w *Writer) Request(pid int, by trace.Writer, req protocol.Request) error {
-	if w == nil {
-		return nil
-	}
 	var ws []Write
 	if req.Perturb != nil {
 		ws = valuesOf(req.Perturb.Items)
@@ -146,9 +141,6 @@ func (w *Writer) Request(pid int, by trace.Writer, req protocol.Request) error {
 
 // Through says what the run itself is about to write through descriptors of a child's.
 func (w *Writer) Through(ws []trace.Write) error {
-	if w == nil {
-		return nil
-	}
 	var all []Write
 	for _, x := range ws {
 		all = append(all, Write{protocol.Bytes(x.Key), []protocol.Bytes{protocol.Bytes(x.Value)}})
@@ -189,9 +181,6 @@ func (w *Writer) send(ws []Write, first ...Line) error {
 
 // ReadBack says what keys made of values written to them.
 func (w *Writer) ReadBack(ws []trace.Write) error {
-	if w == nil {
-		return nil
-	}
 	l := &Writes{}
 	for _, x := range ws {
 		if x.Perturbed() && x.After.OK() && !w.rec.UnderWay(x.Key, x.After.Value) {
@@ -207,7 +196,7 @@ func (w *Writer) ReadBack(ws []trace.Write) error {
 // Lend says that a key of the host is about to be put back that has this, although nothing
 // explains it yet.
 func (w *Writer) Lend(k sysctl.Key, had sysctl.State) error {
-	if w == nil || w.rec.loans[k] == had || !k.Network() {
+	if w.rec.loans[k] == had || !k.Network() {
 		return nil
 	}
 	if _, leaks := w.rec.effects[k]; leaks {
@@ -221,9 +210,6 @@ func (w *Writer) Lend(k sysctl.Key, had sysctl.State) error {
 
 // OnHost says that the run is about to write keys of the host.
 func (w *Writer) OnHost(keys []sysctl.Key) error {
-	if w == nil {
-		return nil
-	}
 	if err := w.alive(); err != nil {
 		return err
 	}
@@ -241,7 +227,7 @@ func (w *Writer) OnHost(keys []sysctl.Key) error {
 
 // Theirs says that others gave a key of the host this value, before it is given back.
 func (w *Writer) Theirs(k sysctl.Key, st sysctl.State) error {
-	if w == nil || w.rec.Expected(k) == st || !k.Network() {
+	if w.rec.Expected(k) == st || !k.Network() {
 		return nil
 	}
 	return w.append(Line{Theirs: ValueOf(k, st)})
@@ -249,9 +235,6 @@ func (w *Writer) Theirs(k sysctl.Key, st sysctl.State) error {
 
 // Restless says which keys of the host move by themselves.
 func (w *Writer) Restless(keys []sysctl.Key) error {
-	if w == nil {
-		return nil
-	}
 	keys = slices.DeleteFunc(slices.Clone(keys), func(k sysctl.Key) bool { return w.rec.restless[k] || !k.Network() })
 	if len(keys) == 0 {
 		return nil
@@ -261,17 +244,11 @@ func (w *Writer) Restless(keys []sysctl.Key) error {
 
 // Noise says whether others write sysctls.
 func (w *Writer) Noise(loud bool) error {
-	if w == nil {
-		return nil
-	}
 	return w.append(Line{Noise: &Noise{loud}})
 }
 
 // Learn appends what was found out of leaks.
 func (w *Writer) Learn(l Line) error {
-	if w == nil {
-		return nil
-	}
 	return w.append(l)
 }
 
@@ -331,7 +308,7 @@ func (w *Writer) failed(err error) error {
 
 // Err is why nothing may be sent any more; nil where the run is ending anyway.
 func (w *Writer) Err() error {
-	if w == nil || w.ending {
+	if w.ending {
 		return nil
 	}
 	return w.err
@@ -339,17 +316,10 @@ func (w *Writer) Err() error {
 
 // Ending says that the run only puts the host back from now on: that does not fail because
 // it cannot be kept.
-func (w *Writer) Ending() {
-	if w != nil {
-		w.ending = true
-	}
-}
+func (w *Writer) Ending() { w.ending = true }
 
 // End is the last of a run whose host is put back, or, if the record is kept, cannot be.
 func (w *Writer) End(keep bool) error {
-	if w == nil {
-		return nil
-	}
 	w.ended = true
 	if w.file == nil {
 		return nil
@@ -370,4 +340,4 @@ func (w *Writer) End(keep bool) error {
 }
 
 // Ended tells that nobody else need put the host back.
-func (w *Writer) Ended() bool { return w == nil || w.ended }
+func (w *Writer) Ended() bool { return w.ended }

@@ -179,18 +179,6 @@ func TestWriterFails(t *testing.T) {
 	_ = full.Close()
 }
 
-// Without a record nothing is kept, and nothing fails.
-func TestNoWriter(t *testing.T) {
-	var w *Writer
-	w.Ending()
-	if err := errors.Join(
-		w.Begin(host, 0), w.Open(), w.Plan(nil), w.Request(1, "root", perturbing()), w.Through(nil), w.ReadBack(nil), w.Lend("net/a", sysctl.Absent),
-		w.OnHost(nil), w.Theirs("net/a", sysctl.Absent), w.Restless(nil), w.Noise(true), w.Learn(Line{}), w.Err(), w.End(true),
-	); err != nil || !w.Ended() {
-		t.Error(err)
-	}
-}
-
 func TestStartOf(t *testing.T) {
 	if own := StartOf(os.Getpid()); own == 0 || own != StartOf(os.Getpid()) || StartOf(noPID) != 0 {
 		t.Errorf("started at %d", own)

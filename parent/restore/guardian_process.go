@@ -126,17 +126,17 @@ func (h *Host) Log(e *zerolog.Event) {
 	list := func(name string, some []record.Change, says func(record.Change) string) {
 		var all []string
 		for _, c := range some {
-			all = append(all, c.Key.Text()+": "+says(c))
+			all = append(all, c.Key.Text()+says(c))
 		}
 		if len(all) > 0 {
 			e.Strs(name, all)
 		}
 	}
 	values := func(c record.Change) string {
-		return Show(h.rec, c.Key, c.After, false) + ", was " + Show(h.rec, c.Key, c.Before, false)
+		return ": " + Show(h.rec, c.Key, c.After, false) + ", was " + Show(h.rec, c.Key, c.Before, false)
 	}
 	list("restored_keys", done, values)
 	list("lent_keys", loans, values)
-	list("left_keys", h.Left[:min(len(h.Left), mostNamed)], values)
-	list("why", h.Off, h.Why)
+	list("left_keys", h.Left[:min(len(h.Left), mostNamed)], func(record.Change) string { return "" })
+	list("why", h.Off, func(c record.Change) string { return ": " + h.Why(c) })
 }

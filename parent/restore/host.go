@@ -115,37 +115,28 @@ const (
 // measure finds out whether nobody else writes sysctls, where the run had not, and which
 // keys move by themselves.
 func (h *Host) measure() error {
+	s, err := sysctl.NewSweeper(h.m.Host())
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	defer func() { _ = s.Close() }()
 	moves := map[sysctl.Key]int{}
-	var before map[sysctl.Key]sysctl.State
-	for i := range calmLooks + 1 {
-		if i > 0 {
-			time.Sleep(calmWindow)
-		}
-		changes, err := h.sweeper.Sweep()
+	for range calmLooks {
+		time.Sleep(calmWindow)
+		changes, err := s.Sweep()
 		if err != nil {
 			return fmt.Errorf("host: %w", err)
 		}
-		now := map[sysctl.Key]sysctl.State{}
 		for _, c := range changes {
-			now[c.Key] = c.After
-			if before != nil && before[c.Key] != c.After {
-				moves[c.Key]++
-			}
+			moves[c.Key]++
+			s.Expect(c.Key, c.After)
 		}
-		for k := range before {
-			if _, off := now[k]; !off {
-				moves[k]++
-			}
-		}
-		before = now
 	}
-	h.measured, h.now.Restless = true, map[sysctl.Key]bool{}
 	once := 0
+	h.measured, h.now.Restless = true, map[sysctl.Key]bool{}
 	for k, n := range moves {
-		if n == 1 {
+		if h.now.Restless[k] = n > 1; n == 1 {
 			once++
-		} else {
-			h.now.Restless[k] = true
 		}
 	}
 	h.now.Quiet = once <= calmKeys
@@ -166,7 +157,7 @@ func (h *Host) Put(ctx context.Context) error {
 	var failed error
 	for range tries {
 		failed = h.round(ctx, true)
-		if err := h.rest(ctx); err != nil {
+		if err := h.Look(ctx); err != nil {
 			return err
 		}
 		if err := h.round(ctx, false); err != nil || len(h.Off) == 0 {
@@ -180,16 +171,9 @@ func (h *Host) Put(ctx context.Context) error {
 // be later.
 const tries = 3
 
-// rest waits for what writes, also those that undo, still do, and compares once more.
-func (h *Host) rest(ctx context.Context) error {
-	if err := h.await(ctx); err != nil {
-		return err
-	}
-	return h.compare()
-}
-
-// await waits until namespaces that have ended are gone, and for as long as the run did.
-func (h *Host) await(ctx context.Context) error {
+// Look waits for what writes, also those that undo, may still do, and compares once more. It
+// writes nothing.
+func (h *Host) Look(ctx context.Context) error {
 	dctx, cancel := context.WithTimeout(ctx, h.pace.AtLeast(client.StepDrain, netns.DrainDeadline))
 	_ = h.m.Drain(dctx) // what cannot be told, the settle time makes likely
 	cancel()
@@ -197,14 +181,11 @@ func (h *Host) await(ctx context.Context) error {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
+		return h.compare()
 	case <-ctx.Done():
 		return fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
 }
-
-// Look waits for what comes late and compares once more. It writes nothing.
-func (h *Host) Look(ctx context.Context) error { return h.rest(ctx) }
 
 // rounds bounds how often the host's keys are put back one after another: one may move others.
 const rounds = 6
