@@ -11,6 +11,8 @@ import (
 	"github.com/netns-verify/netns-verify/internal/observe"
 	"github.com/netns-verify/netns-verify/internal/report"
 	"github.com/netns-verify/netns-verify/internal/sysctl"
+	"github.com/netns-verify/netns-verify/parent/record"
+	"github.com/netns-verify/netns-verify/parent/restore"
 	"github.com/netns-verify/netns-verify/parent/trace"
 )
 
@@ -21,16 +23,11 @@ func (r *run) finish(ctx context.Context, aborted bool) error {
 	r.enter(PhaseRestore, "")
 	var err error
 	if aborted {
-		r.leftOpen()
-		err = r.putRight(context.WithoutCancel(ctx))
 		r.lastOfAborted()
 	}
 	r.end(ctx, aborted)
 	if aborted {
-		// Once more for what came late.
-		if perr := r.putRight(context.WithoutCancel(ctx)); err == nil {
-			err = perr
-		}
+		err = r.putBack(context.WithoutCancel(ctx))
 	} else {
 		var came bool
 		if came, err = r.attributeLast(ctx); came {
@@ -84,7 +81,7 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 	if err != nil {
 		r.aborted = true
 		r.leftOpen()
-		if perr := r.putRight(context.WithoutCancel(ctx)); perr != nil {
+		if perr := r.putBack(context.WithoutCancel(ctx)); perr != nil {
 			err = errors.Join(err, perr)
 		}
 		return true, err
@@ -174,62 +171,51 @@ func (r *run) leftOpen() {
 	for _, e := range open {
 		if !r.leaks.ConfirmedAt(e.Place) && !r.stuck[e.Key] {
 			r.unattributed(e, "the run ended before it could be attributed")
+			if e.Observer == trace.Host && r.noise.measured && !r.noise.loud { // so it goes back
+				_ = r.o.Record.Learn(record.Line{Unresolved: record.KeysOf([]sysctl.Key{e.Key})})
+			}
 		}
 	}
 }
 
-// putRight resets the host after a run that ended before it could attribute
-// what its last writes did.
-func (r *run) putRight(ctx context.Context) error {
-	writes := slices.Concat(r.writes, r.throughs)
-	if len(writes) == 0 {
+// putBack puts the host back after a run that ended before it could attribute what its last
+// writes did, as it would be done for it if it had been killed.
+func (r *run) putBack(ctx context.Context) error {
+	_ = r.recordLearnt() // what cannot be kept any more does not keep us from it
+	rec := r.o.Record.Record()
+	if !rec.Sent() {
 		return nil // whatever changed, it was not us
 	}
 	err := r.undoTemplate(ctx, r.writes, nil)
 	if err != nil {
 		err = fmt.Errorf("put later namespaces right: %w", err)
 	}
-	r.wait(r.leaks.Latest(r.o.Settle))
-	r.keepForced()
-	before, herr := r.hostOff()
-	if herr != nil || len(before) == 0 {
-		return errors.Join(err, herr)
-	}
-	if err == nil {
-		if _, err = r.reset(ctx, writes); err != nil {
-			err = fmt.Errorf("put the host back: %w", err)
-		}
-		r.wait(r.leaks.Latest(r.o.Settle)) // that was writes, too
-	}
-	off, herr := r.hostOff() // also where no child helps
-	if herr == nil {
-		off, herr = r.undoOnHost(off)
-	}
+	h, herr := restore.Open(r.m, rec, rec.Header.Devices)
 	if herr != nil {
-		off, err = before, errors.Join(err, fmt.Errorf("put the host back: %w", herr))
+		return errors.Join(err, fmt.Errorf("put the host back: %w", herr))
 	}
-	for _, e := range before {
-		why := "the run ended before it could be attributed; the host has been put back"
-		if trace.HasPlace(off, e.Place) {
+	defer h.Close()
+	if herr := h.Put(ctx, r.o.Hurry); herr != nil {
+		err = errors.Join(err, fmt.Errorf("put the host back: %w", herr))
+	}
+	if h.Unended() != nil {
+		r.unended.Store(true)
+	}
+	done, loans := h.Done()
+	for _, c := range slices.Concat(done, loans, h.Off) {
+		e, why := trace.Effect{Place: trace.Place{Observer: trace.Host, Key: c.Key}, Before: c.Before, After: c.After}, "the run ended before it could be attributed; the host has been put back"
+		if r.stuck[c.Key] {
+			continue
+		}
+		if slices.Contains(h.Off, c) {
 			why = "the run ended before it could be attributed, and it could not be put back"
 			r.host.Expect(e.Key, e.After)
 			r.lose(e, why)
 		}
-		delete(r.forced, e.Key)
 		r.unattributed(e, why)
 	}
-	r.keepForced()
+	clear(r.forced)
 	return err
-}
-
-// keepForced leaves restored what was restored as an experiment: it was probably ours.
-func (r *run) keepForced() {
-	for _, k := range sortedKeys(r.forced) {
-		if !r.leaks.ConfirmedAt(trace.Place{Observer: trace.Host, Key: k}) {
-			r.unattributed(r.forced[k][len(r.forced[k])-1], "the run ended before it could be attributed; the host has been put back")
-		}
-		delete(r.forced, k)
-	}
 }
 
 // lastLook sweeps the host once more, now that nobody of ours is left.

@@ -62,7 +62,7 @@ func putBack(t *testing.T, k *fakeKernel, rec *record.Record) (*restore.Host, er
 	if err := h.All(); err != nil {
 		t.Fatal(err)
 	}
-	return h, h.Put(context.Background())
+	return h, h.Put(context.Background(), nil)
 }
 
 func valuesOf(k sysctl.Key, values ...string) []record.Write {
@@ -406,10 +406,10 @@ func TestPutBackStale(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		if err := h.Put(context.Background()); err != nil || !h.Stale() || k.host.values[written] != "10" || k.host.values[other] != "77" {
+		if err := h.Put(context.Background(), nil); err != nil || !h.Stale() || k.host.values[written] != "10" || k.host.values[other] != "77" {
 			t.Errorf("%v, the host is %v", err, k.host.values)
 		}
-		if err := errors.Join(h.All(), h.Put(context.Background())); err != nil || h.Stale() || k.host.values[other] != "10" {
+		if err := errors.Join(h.All(), h.Put(context.Background(), nil)); err != nil || h.Stale() || k.host.values[other] != "10" {
 			t.Errorf("all: %v, the host is %v", err, k.host.values)
 		}
 	})

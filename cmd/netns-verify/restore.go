@@ -131,7 +131,7 @@ func (r *restoring) run() error {
 		}
 	}
 	if err == nil && !r.yes && len(h.Off) == 0 { // the run may have been killed a moment ago
-		err = h.Look(context.Background())
+		err = h.Look(context.Background(), nil)
 	}
 	if err != nil {
 		return r.end(err, "")
@@ -206,7 +206,7 @@ func (r *restoring) putBack(h *restore.Host) error {
 
 // putBack puts back all that is the run's. The error says what could not be.
 func putBack(ctx context.Context, h *restore.Host) error {
-	err := h.Put(ctx)
+	err := h.Put(ctx, nil)
 	switch {
 	case err != nil:
 		return fmt.Errorf("put the host back: %w", err)

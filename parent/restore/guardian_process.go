@@ -102,7 +102,7 @@ func (g *guardian) putBack(ctx context.Context, m netns.Machine) error {
 	}
 	defer h.Close()
 	if err = h.All(); err == nil {
-		err = h.Put(ctx)
+		err = h.Put(ctx, nil)
 	}
 	if err = errors.Join(h.Unended(), err); err == nil && !h.Holds() {
 		err = g.remove()

@@ -146,8 +146,8 @@ func (h *Host) measure() error {
 // Put ends the run's children, and puts the host back: at once, through a writer first, as the leak may have come, and
 // then on the host; and once more what comes late. That is put back on the host, as through
 // a writer it would only be done once more; what the host does not take, a writer may. A
-// cancelled ctx ends the waiting, with an error.
-func (h *Host) Put(ctx context.Context) error {
+// cancelled ctx ends the waiting, with an error; hurry, if not nil, without one.
+func (h *Host) Put(ctx context.Context, hurry <-chan struct{}) error {
 	if EndChildren(h.rec.Children) != nil {
 		h.unended.Store(true)
 	}
@@ -157,7 +157,7 @@ func (h *Host) Put(ctx context.Context) error {
 	var failed error
 	for range tries {
 		failed = h.round(ctx, true)
-		if err := h.Look(ctx); err != nil {
+		if err := h.Look(ctx, hurry); err != nil {
 			return err
 		}
 		if err := h.round(ctx, false); err != nil || len(h.Off) == 0 {
@@ -173,7 +173,7 @@ const tries = 3
 
 // Look waits for what writes, also those that undo, may still do, and compares once more. It
 // writes nothing.
-func (h *Host) Look(ctx context.Context) error {
+func (h *Host) Look(ctx context.Context, hurry <-chan struct{}) error {
 	dctx, cancel := context.WithTimeout(ctx, h.pace.AtLeast(client.StepDrain, netns.DrainDeadline))
 	_ = h.m.Drain(dctx) // what cannot be told, the settle time makes likely
 	cancel()
@@ -181,10 +181,11 @@ func (h *Host) Look(ctx context.Context) error {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return h.compare()
+	case <-hurry:
 	case <-ctx.Done():
 		return fmt.Errorf("stopped: %w", context.Cause(ctx))
 	}
+	return h.compare()
 }
 
 // rounds bounds how often the host's keys are put back one after another: one may move others.
