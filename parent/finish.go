@@ -80,6 +80,7 @@ func (r *run) attributeLast(ctx context.Context) (came bool, err error) {
 	}
 	if err != nil {
 		r.aborted = true
+		r.o.Record.Ending()
 		r.leftOpen()
 		if perr := r.putBack(context.WithoutCancel(ctx)); perr != nil {
 			err = errors.Join(err, perr)
