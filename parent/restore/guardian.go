@@ -67,24 +67,18 @@ func (g *Guardian) Alive() error {
 	}
 }
 
-// The longest waits for the guardian's end: once it was killed, and where it has the host to
-// put back.
-const (
-	killedDeadline = time.Second
-	workDeadline   = 30 * time.Second
-)
+// endDeadline is the longest wait for the guardian's end: until then it has the machine's lock.
+const endDeadline = 30 * time.Second
 
 // Close ends the guardian of a run that has put the host back itself, before that could take
 // the run for one that was killed. Any other is let do its work.
 func (g *Guardian) Close(done bool) {
-	wait := workDeadline
 	if done {
 		_ = g.cmd.Process.Kill()
-		wait = killedDeadline
 	}
 	_ = g.pipe.Close()
 	select {
 	case <-g.ended:
-	case <-time.After(wait):
+	case <-time.After(endDeadline):
 	}
 }
