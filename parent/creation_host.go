@@ -274,7 +274,7 @@ func (c *creation) putBack() error {
 		if len(ours) == 0 && len(off) > 0 {
 			return c.others()
 		}
-		slices.SortStableFunc(ours, func(a, b trace.Effect) int { return cmp.Compare(b.Key.Breadth(), a.Key.Breadth()) })
+		slices.SortStableFunc(ours, func(a, b trace.Effect) int { return cmp.Compare(trace.Breadth(b.Key), trace.Breadth(a.Key)) })
 		failed = map[sysctl.Key]error{}
 		for _, e := range ours {
 			if c.m.Host().Read(e.Key) == e.Before || !e.Before.OK() {

@@ -77,7 +77,7 @@ func (c *creation) movable(l perturb.Level) (keys, apart []hostKey) {
 		if perturb.Disruptive(h.key) {
 			return -1
 		}
-		return -h.key.Breadth()
+		return -trace.Breadth(h.key)
 	}
 	slices.SortStableFunc(keys, func(a, b hostKey) int { return cmp.Compare(rank(a), rank(b)) })
 	return keys, apart

@@ -266,7 +266,7 @@ func (r *run) restoreConfirmed() (off []trace.Effect, err error) {
 			return nil, err
 		}
 		off = trace.EffectsOf(trace.Host, changes)
-		slices.SortStableFunc(off, func(a, b trace.Effect) int { return cmp.Compare(b.Key.Breadth(), a.Key.Breadth()) })
+		slices.SortStableFunc(off, func(a, b trace.Effect) int { return cmp.Compare(trace.Breadth(b.Key), trace.Breadth(a.Key)) })
 		wrote := false
 		for _, e := range off {
 			ours := r.leaks.ConfirmedAt(e.Place) && (!r.restless[e.Place] || r.leaks.Gave(e))

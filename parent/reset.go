@@ -153,7 +153,7 @@ func (r *run) undoOnHost(off []trace.Effect) ([]trace.Effect, error) {
 	var again []trace.Place // restored
 	for range restoreRounds {
 		slices.SortStableFunc(off, func(a, b trace.Effect) int {
-			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(b.Key.Breadth(), a.Key.Breadth()))
+			return cmp.Or(boolOrder(!r.follows(a), !r.follows(b)), cmp.Compare(trace.Breadth(b.Key), trace.Breadth(a.Key)))
 		})
 		wrote := false
 		for _, e := range off {

@@ -16,17 +16,3 @@ func (k Key) Device() (name string, of Key) {
 	name, e[3] = e[3], "*"
 	return name, Key(strings.Join(e, "/"))
 }
-
-// Breadth ranks keys by how many others they may move: from global to default to device.
-func (k Key) Breadth() int {
-	switch {
-	case strings.Contains(string(k), "/default/"):
-		return 1
-	case strings.Contains(string(k), "/conf/") || strings.Contains(string(k), "/neigh/"):
-		if strings.Contains(string(k), "/all/") {
-			return 2
-		}
-		return 0
-	}
-	return 2
-}

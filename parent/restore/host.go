@@ -100,7 +100,7 @@ func (h *Host) compare() error {
 		}
 		return h.compare()
 	}
-	slices.SortStableFunc(h.Off, func(a, b record.Change) int { return cmp.Compare(b.Key.Breadth(), a.Key.Breadth()) })
+	slices.SortStableFunc(h.Off, func(a, b record.Change) int { return cmp.Compare(trace.Breadth(b.Key), trace.Breadth(a.Key)) })
 	return nil
 }
 

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/netns-verify/netns-verify/internal/sysctl"
 )
@@ -42,4 +43,18 @@ func HasPlace(effects []Effect, p Place) bool {
 // At is the effect at a place.
 func At(effects []Effect, p Place) Effect {
 	return effects[slices.IndexFunc(effects, func(e Effect) bool { return e.Place == p })]
+}
+
+// Breadth ranks keys by how many others they may move: from global to default to device.
+func Breadth(k sysctl.Key) int {
+	switch {
+	case strings.Contains(string(k), "/default/"):
+		return 1
+	case strings.Contains(string(k), "/conf/") || strings.Contains(string(k), "/neigh/"):
+		if strings.Contains(string(k), "/all/") {
+			return 2
+		}
+		return 0
+	}
+	return 2
 }
