@@ -186,7 +186,7 @@ func TestSignalEarly(t *testing.T) {
 func TestDescriptors(t *testing.T) {
 	testenv.NeedNetNS(t)
 	testenv.OwnMachine(t)
-	root := sharedTree(t, 2)
+	root := sharedTree(t, 4) // a writer goes wrong at its fourth write
 	run := func(entry string, want int) {
 		t.Cleanup(func() { childEntry = child.Entry })
 		childEntry = entry
